@@ -1,0 +1,102 @@
+/** What every error of the library carries beside its message. */
+export interface ErrorDetails {
+  /** What the error is about: a column (`docs.embedding`), an option (`limit`), an index. */
+  subject: string;
+  /** What would have been right. */
+  expected: string;
+  /** What was found instead. */
+  got: string;
+  /** What to do next. */
+  hint?: string;
+  /** The error beneath, as the driver threw it. */
+  cause?: unknown;
+}
+
+/**
+ * The base of every error the library throws on purpose: `catch (error) { if (error instanceof DrizzleVectorError) … }`.
+ * The message reads `subject: expected …, got …`; `code` never changes between releases and is listed in the README.
+ */
+export abstract class DrizzleVectorError extends Error {
+  abstract readonly code: string;
+  readonly subject: string;
+  readonly expected: string;
+  readonly got: string;
+  readonly hint: string | undefined;
+
+  constructor({ subject, expected, got, hint, cause }: ErrorDetails) {
+    super(`${subject}: expected ${expected}, got ${got}`, cause === undefined ? undefined : { cause });
+    this.subject = subject;
+    this.expected = expected;
+    this.got = got;
+    this.hint = hint;
+  }
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** A declaration in the schema cannot work: dimensions out of range, an unknown element, a name SQLite refuses. */
+export class DeclarationError extends DrizzleVectorError {
+  readonly code = "INVALID_DECLARATION";
+}
+
+/** A vector has another number of dimensions than its column. */
+export class DimensionMismatchError extends DrizzleVectorError {
+  readonly code = "DIMENSION_MISMATCH";
+}
+
+/** A vector holds something its element type cannot: NaN, an infinity, too large a number, a fraction in int8, a string. */
+export class VectorValueError extends DrizzleVectorError {
+  readonly code = "INVALID_VECTOR";
+}
+
+/** An option of a call is out of range, of the wrong type or unknown. */
+export class InvalidOptionError extends DrizzleVectorError {
+  readonly code = "INVALID_OPTION";
+}
+
+/** The metric does not exist for the column's element: `bit` has hamming only, the others cosine, l2 and dot. */
+export class MetricError extends DrizzleVectorError {
+  readonly code = "INVALID_METRIC";
+}
+
+/** The query has no direction (all zeros), so that its cosine distance to anything is undefined. */
+export class ZeroQueryError extends DrizzleVectorError {
+  readonly code = "ZERO_QUERY";
+}
+
+/** The column is not a vector column of a table: another column type, a column of a view or of a subquery. */
+export class UnsupportedColumnError extends DrizzleVectorError {
+  readonly code = "UNSUPPORTED_COLUMN";
+}
+
+/** The table's rows cannot be told apart: no primary key is declared. */
+export class UnsupportedKeyError extends DrizzleVectorError {
+  readonly code = "UNSUPPORTED_KEY";
+}
+
+/** The database handle is not one the library can run on. */
+export class UnsupportedDriverError extends DrizzleVectorError {
+  readonly code = "UNSUPPORTED_DRIVER";
+}
+
+/** The connection cannot run a statement now: a search was called from inside an SQL function, or the database is closed. */
+export class ConnectionBusyError extends DrizzleVectorError {
+  readonly code = "CONNECTION_BUSY";
+}
+
+/** No vector that was met has the column's number of dimensions: most often the embedding model was changed. */
+export class StoredDimensionsError extends DrizzleVectorError {
+  readonly code = "STORED_DIMENSIONS";
+  /** How many vectors were met, all of the wrong length. */
+  readonly count: number;
+  /** The primary key of the first of them; an array where the key has several parts. */
+  readonly key: unknown;
+
+  constructor(details: ErrorDetails & { count: number; key: unknown }) {
+    super(details);
+    this.count = details.count;
+    this.key = details.key;
+  }
+}
