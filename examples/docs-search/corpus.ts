@@ -32,7 +32,7 @@ const REPEATED_FOLDERS = /^(cjs|commonjs|(gel|mysql|pg|singlestore)-(core|proxy)
 const UNDECLARED_PACKAGES = new Set(["typescript"]);
 
 /**
- * Finds every package below `root/node_modules` with its Markdown files and type declarations.
+ * Finds every package below `root/node_modules` that has Markdown files or type declarations.
  *
  * A package that is installed several times is taken once, from its highest folder: the copy the app itself imports.
  * That rule also ends the walk where symbolic links (pnpm, workspaces) form a circle.
@@ -49,7 +49,7 @@ export function findPackages(root: string): PackageDocs[] {
       pending.push(join(folder, "node_modules"));
     }
   }
-  return [...packages.values()];
+  return [...packages.values()].filter(({ files }) => files.length > 0);
 }
 
 /** Reads and cuts the files of a package. A text that several files or overloads repeat counts once. */

@@ -65,5 +65,7 @@ function textOf(comment: string[]): string | undefined {
     .replace(/^@\w+ ?/gm, "")
     .replace(/\n\s*\n+/g, "\n\n")
     .trim();
-  return plain.length <= PASSAGE_CHARS_MAX ? plain : plain.slice(0, plain.lastIndexOf("\n", PASSAGE_CHARS_MAX));
+  if (plain.length <= PASSAGE_CHARS_MAX) return plain;
+  const lineEnd = plain.lastIndexOf("\n", PASSAGE_CHARS_MAX);
+  return plain.slice(0, lineEnd > 0 ? lineEnd : PASSAGE_CHARS_MAX).trimEnd();
 }

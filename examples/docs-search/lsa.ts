@@ -24,7 +24,7 @@ export type WordVectors = Map<string, Float32Array>;
 
 /** Extra random directions, and rounds of sharpening them: the two knobs of the randomized decomposition. */
 const OVERSAMPLING = 16;
-const POWER_ROUNDS = 3;
+const POWER_ROUNDS = 2;
 
 /** Learns the vectors of the words of these texts. The same texts give the same vectors, on every machine. */
 export function fitLsa(texts: string[], options: LsaOptions): WordVectors {
@@ -75,7 +75,8 @@ export function countWords(text: string): Map<string, number> {
 /** The vocabulary with the inverse document frequency of each word, ln(passages / passages with the word). */
 function inverseFrequency(counts: Map<string, number>[], passagesMin: number, wordsMax: number): Map<string, number> {
   const passagesWith = new Map<string, number>();
-  for (const words of counts) for (const word of words.keys()) passagesWith.set(word, (passagesWith.get(word) ?? 0) + 1);
+  for (const words of counts)
+    for (const word of words.keys()) passagesWith.set(word, (passagesWith.get(word) ?? 0) + 1);
   return new Map(
     [...passagesWith]
       .filter(([, passages]) => passages >= passagesMin)

@@ -9,11 +9,11 @@ export interface Passage {
 type Block = { kind: "heading"; level: number; text: string } | { kind: "prose" | "code"; text: string };
 
 /** Longer sections are cut: the vector of a whole chapter lies near to everything and nothing. */
-const PASSAGE_CHARS_MAX = Number(process.env.PM ?? 1200);
+const PASSAGE_CHARS_MAX = 700;
 /** The first lines of an example name what it is about; the rest repeats them. */
 const CODE_CHARS_MAX = 900;
 /** Less prose than this ("See below.") answers no question; a heading with code alone has none at all. */
-const PROSE_CHARS_MIN = Number(process.env.PC ?? 40);
+const PROSE_CHARS_MIN = 15;
 
 const SECTIONS_OF_PAPERWORK =
   /^(table of )?contents?\b|^toc$|licen[cs]e|contribut|sponsor|backers|^credits|^authors?$|^maintainers|change ?log|^history$|^release notes|acknowledg|^badges$|^security contact|code of conduct|^thanks/i;
@@ -124,7 +124,8 @@ function halveLongProse(block: Block): Block[] {
 function shorten(code: string): string {
   const text = code.trimEnd();
   if (text.length <= CODE_CHARS_MAX) return text;
-  return text.slice(0, text.lastIndexOf("\n", CODE_CHARS_MAX)).slice(0, CODE_CHARS_MAX);
+  const lineEnd = text.lastIndexOf("\n", CODE_CHARS_MAX);
+  return text.slice(0, lineEnd > 0 ? lineEnd : CODE_CHARS_MAX);
 }
 
 function withoutComments(markdown: string): string {
