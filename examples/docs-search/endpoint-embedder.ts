@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Embedder, PassageText } from "./embedder.ts";
-import { DIMENSIONS } from "./schema.ts";
+import { DIMENSIONS, type Vector } from "./schema.ts";
 
 export interface EndpointOptions {
   /** Base address of an OpenAI-compatible API, such as `http://localhost:11434/v1`, or of its `/embeddings` itself. */
@@ -44,7 +44,7 @@ function textOf({ package: name, heading, text }: PassageText): string {
   return `${name} › ${heading}\n\n${text}`;
 }
 
-async function request(url: string, options: EndpointOptions, input: string[]): Promise<Float32Array[]> {
+async function request(url: string, options: EndpointOptions, input: string[]): Promise<Vector[]> {
   const body = JSON.stringify({ model: options.model, input, dimensions: DIMENSIONS, encoding_format: "float" });
   const answer = await postWithRetries(url, options, body);
   const { data } = answer as { data?: { index: number; embedding: number[] }[] };
@@ -60,7 +60,7 @@ async function request(url: string, options: EndpointOptions, input: string[]): 
  * The first `DIMENSIONS` numbers, scaled to unit length. Servers that ignore `dimensions` send whole vectors; the start of
  * one is what they would have sent for models trained for it ("Matryoshka"), which most of today's are.
  */
-function fitted(embedding: number[], url: string, model: string): Float32Array {
+function fitted(embedding: number[], url: string, model: string): Vector {
   if (!Array.isArray(embedding) || embedding.length < DIMENSIONS) {
     throw new Error(
       `${url}: expected at least ${DIMENSIONS} dimensions, got ${embedding?.length ?? typeof embedding} from ${model}. ` +

@@ -80,7 +80,9 @@ async function bringUpToDate(db: Db, embedder: Embedder, rebuild: boolean | unde
     const total = db.select({ packages: count() }).from(packages).get()!.packages;
     const news = report.changedPackages === 0 ? "nothing new" : `+${report.addedPassages} −${report.removedPassages}`;
     const size = `${db.select({ all: count() }).from(passages).get()!.all.toLocaleString("en")} passages of ${total} packages`;
-    console.log(colors.dim(`${size} by ${embedder.name}; ${news} (${milliseconds(performance.now() - start)})`));
+    console.log(
+      colors.dim(`${size}, embedded by ${embedder.name}; ${news} (${milliseconds(performance.now() - start)})`),
+    );
   } finally {
     progress.stop();
   }
@@ -104,7 +106,8 @@ function checkPackage(db: Db, name: string | undefined): void {
 async function answer(db: Db, embedder: Embedder, question: string, options: SearchOptions): Promise<void> {
   console.log(`\n${colors.bold(question)}`);
   try {
-    console.log(formatAnswer(await ask(db, embedder, question, options), process.stdout.columns));
+    const found = await ask(db, embedder, question, options);
+    console.log(formatAnswer(question, found, process.stdout.columns));
   } catch (error) {
     if (!(error instanceof ZeroQueryError)) throw error;
     console.log("None of these words occurs in the documentation, so nothing is near. Try to say it in other words.");

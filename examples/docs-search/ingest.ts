@@ -2,7 +2,7 @@ import { eq, inArray, sql } from "drizzle-orm";
 import { CORPUS_VERSION, type FilePassage, findPackages, type PackageDocs, readPassages } from "./corpus.ts";
 import type { Db } from "./database.ts";
 import type { Embedder, PassageText } from "./embedder.ts";
-import { model, packages, passages } from "./schema.ts";
+import { model, packages, passages, type Vector } from "./schema.ts";
 
 export interface IngestOptions {
   /** The folder that holds `node_modules`. */
@@ -59,7 +59,7 @@ export async function ingest(db: Db, embedder: Embedder, options: IngestOptions)
   const total = changes.reduce((sum, { added }) => sum + added.length, 0);
   let done = 0;
   for (const change of changes) {
-    const vectors: Float32Array[] = [];
+    const vectors: Vector[] = [];
     const texts = change.added.map((passage) => describe(change.docs, passage));
     for (let i = 0; i < texts.length; i += BATCH) {
       vectors.push(...(await embedder.embedPassages(texts.slice(i, i + BATCH))));
@@ -125,7 +125,7 @@ function startOver(
   });
 }
 
-function write(db: Db, change: Change, vectors: Float32Array[], isRebuilt: boolean): void {
+function write(db: Db, change: Change, vectors: Vector[], isRebuilt: boolean): void {
   const { added, removedIds } = change;
   const { name, version, fingerprint, files } = change.docs;
   db.transaction((tx) => {

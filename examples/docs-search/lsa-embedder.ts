@@ -17,7 +17,7 @@ export function lsaEmbedder(db: Db): Embedder {
     return texts.map((text) => embedText(text, vectors, DIMENSIONS));
   };
   return {
-    name: `latent semantic analysis ${VERSION}`,
+    name: `latent semantic analysis (version ${VERSION})`,
     fit(passages, onProgress) {
       const vectors = fitLsa(passages.map(textOf), { dimensions: DIMENSIONS, onProgress });
       return (tx) => {

@@ -1,4 +1,5 @@
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
+import type { Vector } from "./schema.ts";
 import { tokenize } from "./tokenizer.ts";
 
 /**
@@ -20,7 +21,7 @@ export interface LsaOptions {
 }
 
 /** Vector of each word, already scaled by the word's rarity. */
-export type WordVectors = Map<string, Float32Array>;
+export type WordVectors = Map<string, Vector>;
 
 /** Extra random directions, and rounds of sharpening them: the two knobs of the randomized decomposition. */
 const OVERSAMPLING = 16;
@@ -32,6 +33,7 @@ export function fitLsa(texts: string[], options: LsaOptions): WordVectors {
   const counts = texts.map(countWords);
   const rarity = inverseFrequency(counts, passagesMin, wordsMax);
   const words = [...rarity.keys()];
+  if (words.length === 0) return new Map();
   const matrix = toSparse(counts, rarity);
   const directions = rightSingularVectors(matrix, Math.min(dimensions, words.length, texts.length), onProgress);
 
@@ -49,7 +51,7 @@ export function fitLsa(texts: string[], options: LsaOptions): WordVectors {
  * The vector of a text, of unit length: the sum of its words' vectors. This projects the text onto the topics, and gives
  * a fitted text the place it had in the fit. All zero when no word is known.
  */
-export function embedText(text: string, vectors: WordVectors, dimensions: number): Float32Array {
+export function embedText(text: string, vectors: WordVectors, dimensions: number): Vector {
   const sum = new Float64Array(dimensions);
   for (const [word, count] of countWords(text)) {
     const vector = vectors.get(word);

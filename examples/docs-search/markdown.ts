@@ -139,15 +139,15 @@ function title(markdown: string): string {
 /** The words a reader sees. */
 function plain(markdown: string): string {
   return markdown
-    .replace(/^\s*\[[^\]]+\]:\s+\S+.*$/gm, "") // link definitions
+    .replace(/^[ \t]*\[[^\]]+\]:[ \t]+\S.*$/gm, "") // link definitions
     .replace(/!\[[^\]]*\](\([^)]*\)|\[[^\]]*\])/g, "") // images, most of them badges
     .replace(/\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])/g, "$1") // links keep their words
     .replace(/<https?:[^>]*>|https?:\/\/\S+/g, "")
     .replace(/<\/?[a-z][^>]*>/gi, "") // HTML tags
-    .replace(/^\s*\|?[\s:|-]*-{3,}[\s:|-]*$/gm, "") // the ruler of a table
-    .replace(/^\s*\||\|\s*$/gm, "")
-    .replace(/\s\|\s/g, "  ")
-    .replace(/^\s*>\s?/gm, "")
+    .replace(/^[ \t:|-]*-{3,}[ \t:|-]*$/gm, "") // the ruler of a table
+    .replace(/^[ \t]*\|[ \t]*|[ \t]*\|[ \t]*$/gm, "")
+    .replace(/[ \t]+\|[ \t]+/g, "  ")
+    .replace(/^[ \t]*>[ \t]?/gm, "")
     .replace(/&nbsp;/g, " ")
     .replace(/&lt;/g, "<")
     .replace(/&gt;/g, ">")

@@ -45,3 +45,6 @@ export const words = sqliteTable("words", {
   word: text().primaryKey(),
   vector: vectorColumn(DIMENSIONS).notNull(),
 });
+
+/** What a vector column reads as and takes. */
+export type Vector = typeof passages.$inferSelect.embedding;

@@ -2,7 +2,7 @@ import { eq } from "drizzle-orm";
 import { nearest } from "drizzle-vector";
 import type { Db } from "./database.ts";
 import type { Embedder } from "./embedder.ts";
-import { passages } from "./schema.ts";
+import { passages, type Vector } from "./schema.ts";
 
 export interface SearchOptions {
   limit: number;
@@ -27,7 +27,7 @@ export async function ask(db: Db, embedder: Embedder, question: string, options:
   return { hits, embedMs: embedded - start, searchMs: performance.now() - embedded };
 }
 
-function nearestPassages(db: Db, vector: Float32Array, { limit, package: name }: SearchOptions) {
+function nearestPassages(db: Db, vector: Vector, { limit, package: name }: SearchOptions) {
   return nearest(db, passages.embedding, vector, {
     limit,
     where: name === undefined ? undefined : eq(passages.package, name),
