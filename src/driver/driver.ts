@@ -1,4 +1,5 @@
 import { entityKind } from "drizzle-orm";
+import { describe } from "../codec/codec.ts";
 import { UnsupportedDriverError } from "../errors.ts";
 import { betterSqlite3 } from "./better-sqlite3.ts";
 import { libsql } from "./libsql.ts";
@@ -109,7 +110,7 @@ export function driverOf(db: DbLike): Driver {
   throw new UnsupportedDriverError({
     subject: "db",
     expected: "a Drizzle database or transaction on better-sqlite3 or libSQL",
-    got: kind ?? "no Drizzle database",
+    got: kind ?? describe(db),
     hint: 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
   });
 }
