@@ -11,5 +11,6 @@ export {
   nearest,
 } from "./query/nearest.ts";
 export { registerFunctions } from "./query/register-functions.ts";
+export { type SearchExplain, type SearchHit, type SearchOptions, search } from "./query/search.ts";
 export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";
 export * from "./schema.ts";

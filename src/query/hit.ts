@@ -57,7 +57,8 @@ export type DefaultRow<TDb, TTableName extends string> = [ColumnsNamed<TDb, TTab
   ? Record<string, unknown>
   : RowOf<ColumnsNamed<TDb, TTableName>>;
 
-type RowOf<TColumns> = {
+/** All columns of a table but vectors, as they read. */
+export type RowOf<TColumns> = {
   -readonly [K in keyof TColumns as TColumns[K] extends AnyVectorColumn ? never : K]: Selected<TColumns[K]>;
 };
 
@@ -72,7 +73,7 @@ export type KeyColumns<TDb, TTableName extends string, TSelect> = [ColumnsNamed<
   : KeyOf<ColumnsNamed<TDb, TTableName>>;
 
 /** A composite key is not visible in the columns' types; then every NOT NULL column may be part of it. */
-type KeyOf<TColumns> = true extends {
+export type KeyOf<TColumns> = true extends {
   [K in keyof TColumns]: TColumns[K] extends { readonly _: { readonly isPrimaryKey: true } } ? true : false;
 }[keyof TColumns]
   ? {

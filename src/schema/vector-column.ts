@@ -30,7 +30,7 @@ declare const vector: unique symbol;
 
 /** The bytes of a stored vector. The type alone also carries element and dimensions, which is how queries are checked. */
 export interface VectorBytes<TElement extends Element = Element, TDimensions extends number = number>
-  extends Uint8Array<ArrayBuffer> {
+  extends Uint8Array {
   readonly [vector]: { readonly element: TElement; readonly dimensions: TDimensions };
 }
 
