@@ -2,7 +2,7 @@ export type { DbLike, Kind, KindOf, Result } from "./driver/driver.ts";
 export { type Configuration, configure, type SearchEvent } from "./driver/events.ts";
 export * from "./errors.ts";
 export { distance } from "./query/distance.ts";
-export type { AnyVectorColumn, VectorInput, VectorQuery } from "./query/hit.ts";
+export type { VectorInput, VectorQuery } from "./query/hit.ts";
 export {
   type NearestExplain,
   type NearestHit,

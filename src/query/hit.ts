@@ -1,11 +1,6 @@
 import type { Column, GetColumnData, Placeholder, SQL } from "drizzle-orm";
 import type { Element } from "../codec/codec.ts";
-import type { VectorBytes } from "../schema/vector-column.ts";
-
-/** Any column made by `vectorColumn`, as declared or under an alias. */
-export type AnyVectorColumn = Column<any> & {
-  readonly _: { readonly driverParam: VectorBytes<Element, number>; readonly tableName: string };
-};
+import type { AnyVectorColumn, VectorBytes } from "../schema/vector-column.ts";
 
 export type ElementOf<TColumn extends AnyVectorColumn> =
   TColumn["_"]["driverParam"] extends VectorBytes<infer TElement, number> ? TElement : never;

@@ -18,19 +18,10 @@ import { StoredDimensionsError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
 import { columnName } from "../migration/definition.ts";
-import { columnLabel, configOf } from "../schema/vector-column.ts";
+import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
 import { attach, fetchStep, fieldsOf, hitsSelect } from "./fetch.ts";
-import type {
-  AnyVectorColumn,
-  DefaultRow,
-  ElementOf,
-  FieldOf,
-  Flat,
-  KeyColumns,
-  Selected,
-  VectorQuery,
-} from "./hit.ts";
-import { hitsSubquery, type ranked } from "./hits-subquery.ts";
+import type { DefaultRow, ElementOf, FieldOf, Flat, KeyColumns, Selected, VectorQuery } from "./hit.ts";
+import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
 import { type Collation, plainKey } from "./key.ts";
 import { tableOfVector } from "./keyed-table.ts";
 import { type Candidate, NearestRows } from "./nearest-rows.ts";
@@ -88,7 +79,10 @@ export interface NearestExplain {
 
 interface NearestSubquery<TDb, TColumn extends AnyVectorColumn, TSelect> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
-    KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & Pick<typeof ranked, "rank" | "distance">,
+    KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & {
+      rank: RankedColumn<"rank">;
+      distance: RankedColumn<"distance">;
+    },
     this["alias"]
   >;
 }
@@ -319,12 +313,12 @@ class BareSearch {
     const skipped = wrongLength + notFinite + notAVector;
     if (wrong.first && found.bytesRead === 0) {
       const bytes = blobOf(wrong.first[this.keyed.key.length])!.byteLength;
-      const perDimension = wrong.expectedBytes / this.#shape.dimensions;
+      const dimensions = (bytes / wrong.expectedBytes) * this.#shape.dimensions;
       const key = plainKey(this.#keyOf(wrong.first));
       throw new StoredDimensionsError({
         subject: this.#label,
         expected: `${this.#shape.dimensions} dimensions`,
-        got: `${bytes / perDimension} dimensions in ${wrongLength} of ${found.rowsScanned} rows, the first with key ${keyText(key)}`,
+        got: `${Number.isInteger(dimensions) ? `${dimensions} dimensions` : `${bytes} bytes`} in ${wrongLength} of ${found.rowsScanned} rows, the first with key ${keyText(key)}`,
         hint: "The rows were embedded by another model: embed them again, or declare the column with the dimensions they have.",
         count: wrongLength,
         key,

@@ -27,7 +27,7 @@ import { isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 import { type Match, matchOf } from "../text/match.ts";
 import { attach, type Fields, fetchStep, fieldsOf, hitsSelect } from "./fetch.ts";
 import type { FieldOf, Flat, KeyOf, RowOf, Selected } from "./hit.ts";
-import { hitsSubquery, type ranked } from "./hits-subquery.ts";
+import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
 import { type KeyedTable, keyedTable } from "./keyed-table.ts";
 import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.ts";
 import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
@@ -74,7 +74,7 @@ export interface SearchExplain {
 
 interface SearchSubquery<TTable extends SQLiteTable> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
-    KeyOf<TTable["_"]["columns"]> & Pick<typeof ranked, "rank" | "score">,
+    KeyOf<TTable["_"]["columns"]> & { rank: RankedColumn<"rank">; score: RankedColumn<"score"> },
     this["alias"]
   >;
 }

@@ -54,6 +54,11 @@ export type VectorColumnBuilder<
   enumValues: undefined;
 }>;
 
+/** Any column made by `vectorColumn`, as declared or under an alias. */
+export type AnyVectorColumn = Column<any> & {
+  readonly _: { readonly driverParam: VectorBytes<Element, number>; readonly tableName: string };
+};
+
 interface FieldConfig extends VectorShape {
   /** Marks the column as ours, also between the ESM and the CommonJS copy of the library. */
   readonly drizzleVector: true;

@@ -43,7 +43,9 @@ async function create(db: any, exec: (sql: string) => Promise<void>, index: Sear
     statements.push(...plan.before, ...plan.after);
   } else {
     const twin = openBetterSqlite3();
-    const { rows } = await db.session.client.execute("select sql from sqlite_master where sql is not null and tbl_name not like '_dv_%'");
+    const { rows } = await db.session.client.execute(
+      "select sql from sqlite_master where sql is not null and tbl_name not like '_dv_%'",
+    );
     for (const row of rows) twin.client.exec(row[0]);
     const all = (statement: string) => twin.client.prepare(statement).raw().all() as any;
     statements.push(
@@ -279,7 +281,7 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     await expect(find(other)).rejects.toMatchObject({ code: "INDEX_MISSING", subject: "other" });
     const drifted = searchIndex("docs_search", docs, { text: { question: 3, answer: 1 }, vectors: { embedding: {} } });
     await expect(find(drifted as any)).rejects.toThrow(
-      "docs_search: expected the text declared in the schema: question, answer with unicode61, got in the database: question, answer with porter",
+      "docs_search: expected the text declared in the schema: question, answer with unicode61 remove_diacritics 2, got in the database: question, answer with porter unicode61 remove_diacritics 2",
     );
     await expect(find(drifted as any)).rejects.toMatchObject({ code: "DECLARATION_DRIFT" });
     const heavier = searchIndex("docs_search", docs, {
