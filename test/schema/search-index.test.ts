@@ -1,5 +1,6 @@
 import { is, sql } from "drizzle-orm";
 import {
+  alias,
   blob,
   integer,
   numeric,
