@@ -9,11 +9,35 @@ import { keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 
 /** The columns a frozen list of hits adds to the key: `rank` from 1, and what the search measures. */
-export const ranked = sqliteTable("_dv_hits", {
+const ranked = sqliteTable("_dv_hits", {
   rank: integer().notNull(),
   distance: real().notNull(),
   score: real().notNull(),
 });
+
+/** Their types, written out: what the compiler infers on one line of Drizzle does not compile on the other. */
+export interface Ranked {
+  rank: NumberColumn<"rank">;
+  distance: NumberColumn<"distance">;
+  score: NumberColumn<"score">;
+}
+
+type NumberColumn<TName extends string> = SQLiteColumn<{
+  name: TName;
+  tableName: "_dv_hits";
+  dataType: "number";
+  columnType: "SQLiteReal";
+  data: number;
+  driverParam: number;
+  notNull: true;
+  hasDefault: false;
+  isPrimaryKey: false;
+  isAutoincrement: false;
+  hasRuntimeDefault: false;
+  enumValues: undefined;
+  generated: undefined;
+  identity: undefined;
+}>;
 
 /**
  * Hits as a typed subquery over one JSON parameter.

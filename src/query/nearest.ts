@@ -18,7 +18,7 @@ import type {
   Selected,
   VectorQuery,
 } from "./hit.ts";
-import { hitsSubquery, type ranked } from "./hits-subquery.ts";
+import { hitsSubquery, type Ranked } from "./hits-subquery.ts";
 import { type Collation, plainKey } from "./key.ts";
 import { tableOfVector } from "./keyed-table.ts";
 import { type Candidate, NearestRows } from "./nearest-rows.ts";
@@ -72,7 +72,7 @@ export interface NearestExplain {
 
 interface NearestSubquery<TDb, TColumn extends AnyVectorColumn, TSelect> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
-    KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & Pick<typeof ranked, "rank" | "distance">,
+    KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & Pick<Ranked, "rank" | "distance">,
     this["alias"]
   >;
 }
