@@ -2,7 +2,7 @@ import { type GetColumnData, type SQL, sql } from "drizzle-orm";
 import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
 import { columnLabel, configOf } from "../schema/vector-column.ts";
 import type { AnyVectorColumn, ElementOf, VectorQuery } from "./hit.ts";
-import { tableOfVector } from "./keyed-table.ts";
+import { checkVectorColumn } from "./keyed-table.ts";
 import { encodeQuery } from "./vector-query.ts";
 
 /** The SQL functions behind the metrics. The first three have the names they have in libSQL. */
@@ -33,7 +33,7 @@ export function distance<TColumn extends AnyVectorColumn>(
   query: VectorQuery<ElementOf<TColumn>>,
   metric?: MetricOf<ElementOf<TColumn>>,
 ): SQL<DistanceOf<TColumn>> {
-  tableOfVector(column);
+  checkVectorColumn(column);
   const shape = configOf(column)!;
   const label = columnLabel(column);
   const checked = checkMetric(metric, shape.element, label);

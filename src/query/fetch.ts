@@ -1,9 +1,9 @@
-import { type Column, getTableColumns, is, sql, Table } from "drizzle-orm";
+import { getTableColumns, is, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import type { DbLike, SelectBuilder, SelectStep } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { configOf } from "../schema/vector-column.ts";
-import { keysToJson } from "./key.ts";
+import { keyPart, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 import type { Candidate } from "./nearest-rows.ts";
 
@@ -49,10 +49,16 @@ export function fieldsOf({ columns }: KeyedTable, select: unknown, reserved: rea
  * SQL: `select … from "docs" inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?)) "_dv_hit"
  * on "docs"."id" = "_dv_hit"."_dv_key" order by "_dv_hit"."_dv_rank"`
  */
-export function hitsSelect(db: DbLike, { table, key }: KeyedTable, fields: Fields): SelectBuilder {
+export function hitsSelect(
+  db: DbLike,
+  { table, key }: KeyedTable,
+  fields: Fields,
+  candidates: readonly Candidate[],
+): SelectBuilder {
   const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from json_each(${sql.placeholder(KEYS)})) "_dv_hit"`;
+  const keys = candidates.map((candidate) => candidate.key);
   const on = sql.join(
-    key.map((part, i) => sql`${part} = ${keyPart(part, key.length === 1 ? undefined : i)}`),
+    key.map((part, i) => sql`${part} = ${keyPart(sql`"_dv_hit"."_dv_key"`, i, key.length, keys)}`),
     sql` and `,
   );
   const builder = db
@@ -68,7 +74,7 @@ export function hitsSelect(db: DbLike, { table, key }: KeyedTable, fields: Field
 export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Candidate[]): SelectStep {
   return {
     type: "select",
-    build: (db) => hitsSelect(db, table, fields),
+    build: (db) => hitsSelect(db, table, fields, candidates),
     values: { [KEYS]: keysToJson(candidates.map(({ key }) => key)) },
   };
 }
@@ -80,12 +86,4 @@ export function attach<TExtra extends object>(
   extra: (candidate: Candidate) => TExtra,
 ): (Record<string, unknown> & TExtra)[] {
   return rows.map(({ [RANK]: rank, ...row }) => ({ ...row, ...extra(candidates[Number(rank)]!) }));
-}
-
-function keyPart(column: Column, index: number | undefined) {
-  const value =
-    index === undefined
-      ? sql`"_dv_hit"."_dv_key"`
-      : sql`json_extract("_dv_hit"."_dv_key", ${sql.raw(`'$[${index}]'`)})`;
-  return column.getSQLType() === "blob" ? sql`unhex(${value})` : value;
 }

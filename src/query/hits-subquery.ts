@@ -5,7 +5,7 @@ import { describe } from "../codec/codec.ts";
 import type { DbLike, Row } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { Fields } from "./fetch.ts";
-import { keysToJson } from "./key.ts";
+import { keyPart, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 
 /** The columns a frozen list of hits adds to the key: `rank` from 1, and what the search measures. */
@@ -69,13 +69,11 @@ export function hitsSubquery(
       hint: "Declare the column under another TypeScript name; its name in the database can stay.",
     });
   }
-  const json = `[${hits.map((hit) => keysToJson([[hit.measure, ...hit.key]]).slice(1, -1)).join(",")}]`;
-  const parts: SQL[] = key.map((column, i) => {
-    const value = item(i + 1);
-    const typed = column.getSQLType() === "blob" ? sql`unhex(${value})` : value;
-    return sql`${typed} as ${sql.identifier(databaseName(db, column))}`;
-  });
-  const list = sql.join([sql`"key" + 1 as "rank"`, sql`${item(0)} as ${sql.identifier(measure)}`, ...parts], sql`, `);
+  const rows: Row[] = hits.map((hit) => [hit.measure, ...hit.key]);
+  const json = keysToJson(rows);
+  const part = (index: number) => keyPart(sql`"value"`, index, key.length + 1, rows);
+  const parts = key.map((column, i) => sql`${part(i + 1)} as ${sql.identifier(databaseName(db, column))}`);
+  const list = sql.join([sql`"key" + 1 as "rank"`, sql`${part(0)} as ${sql.identifier(measure)}`, ...parts], sql`, `);
   const fields = { ...Object.fromEntries(keyFields), rank: ranked.rank, [measure]: ranked[measure] };
   return new Proxy(
     new Subquery(sql`select ${list} from json_each(${json})`, fields, alias),
@@ -89,10 +87,6 @@ function isPartOf(key: KeyedTable["key"], field: unknown): boolean {
     is(field, Column) &&
     key.some((part) => part.name === field.name && getTableName(part.table) === getTableName(field.table))
   );
-}
-
-function item(index: number): SQL {
-  return sql`json_extract("value", ${sql.raw(`'$[${index}]'`)})`;
 }
 
 /** The column's name in the database: Drizzle alone knows it where `casing` is set on the database. */

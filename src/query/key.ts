@@ -1,3 +1,4 @@
+import { type SQL, sql } from "drizzle-orm";
 import { toBytes, toHex } from "../codec/codec.ts";
 import type { Row } from "../driver/driver.ts";
 
@@ -49,17 +50,41 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 }
 
 /**
- * Keys as one JSON parameter: an array of keys in order, a key of several parts an array of its own. Integers keep all
- * their digits, blobs become hex (`unhex` turns them back in SQL).
+ * Keys as one JSON parameter: an array of keys in order. A key of one part stands for itself, unless some of the keys hold a
+ * blob; any other is an array of its parts. Integers keep all their digits, a blob becomes an array of its hex: `keyPart`
+ * turns it back in SQL.
  */
 export function keysToJson(keys: readonly Row[]): string {
-  return `[${keys.map((key) => (key.length === 1 ? partToJson(key[0]) : `[${key.map(partToJson).join(",")}]`)).join(",")}]`;
+  const plain = isPlain(keys);
+  return `[${keys.map((key) => (plain ? partToJson(key[0]) : `[${key.map(partToJson).join(",")}]`)).join(",")}]`;
+}
+
+/**
+ * Part `index` of a key that `keysToJson(keys)` made, as an SQL expression.
+ *
+ * @param json - the key's JSON in SQL
+ * @param parts - how many parts each key has
+ */
+export function keyPart(json: SQL, index: number, parts: number, keys: readonly Row[]): SQL {
+  if (parts === 1 && isPlain(keys)) return json;
+  const path = (suffix: string) => sql.raw(`'$[${index}]${suffix}'`);
+  const value = sql`json_extract(${json}, ${path("")})`;
+  // By the values, not by the declared type: a custom type may store blobs under any name, and a column may hold both.
+  if (!keys.some((key) => isBlob(key[index]))) return value;
+  return sql`case json_type(${json}, ${path("")}) when 'array' then unhex(json_extract(${json}, ${path("[0]")})) else ${value} end`;
+}
+
+function isPlain(keys: readonly Row[]): boolean {
+  return keys.every((key) => key.length === 1 && !isBlob(key[0]));
+}
+
+function isBlob(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function partToJson(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
-  const bytes = typeof value === "object" && value !== null ? toBytes(value) : undefined;
-  return JSON.stringify(bytes ? toHex(bytes) : value);
+  return JSON.stringify(isBlob(value) ? [toHex(toBytes(value)!)] : value);
 }
 
 /** A key for people: the value itself, an array where it has several parts; integers as numbers where they are exact. */

@@ -1,7 +1,7 @@
 import { type Column, getTableColumns, getTableName, is, type Table } from "drizzle-orm";
 import { getTableConfig, type SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { UnsupportedColumnError, UnsupportedKeyError } from "../errors.ts";
-import { columnLabel, configOf } from "../schema/vector-column.ts";
+import { columnLabel, configOf, describeColumn } from "../schema/vector-column.ts";
 
 /** A user's table, possibly under an alias, with what tells its rows apart. */
 export interface KeyedTable {
@@ -16,19 +16,38 @@ export interface KeyedTable {
 /** Drizzle's own marks on tables and aliases; registered symbols, the same in every copy and both lines. */
 const IS_ALIAS = Symbol.for("drizzle:IsAlias");
 const ORIGINAL_NAME = Symbol.for("drizzle:OriginalName");
+const ORIGINAL_COLUMN = Symbol.for("drizzle:OriginalColumn");
 
 /**
- * The table a vector column belongs to.
+ * The table a vector column belongs to, to be searched.
  *
- * @throws {UnsupportedColumnError} when the column is no vector column, or belongs to a view
+ * @throws {UnsupportedColumnError} when the column is no vector column, or belongs to a view or, on drizzle-orm 1.0, to a subquery
  * @throws {UnsupportedKeyError} when the table declares no primary key, or one with nullable parts
  */
 export function tableOfVector(column: Column<any, any, any>): KeyedTable {
+  const table = checkVectorColumn(column);
+  if (isOfSubquery(column, table)) {
+    throw new UnsupportedColumnError({
+      subject: columnLabel(column),
+      expected: "a column of a table",
+      got: "a column of a subquery",
+      hint: "Search the table beneath the subquery, with the subquery's condition as `where`.",
+    });
+  }
+  return keyedTable(table);
+}
+
+/**
+ * The table a vector column belongs to, not checked for a key.
+ *
+ * @throws {UnsupportedColumnError} when the column is no vector column, or belongs to a view
+ */
+export function checkVectorColumn(column: Column<any, any, any>): SQLiteTable {
   if (configOf(column) === undefined) {
     throw new UnsupportedColumnError({
-      subject: isColumn(column) ? columnLabel(column) : "column",
+      subject: columnLabel(column),
       expected: "a vectorColumn of a table",
-      got: isColumn(column) ? `a column of type ${column.columnType}` : String(column),
+      got: describeColumn(column),
     });
   }
   const table = (column as unknown as { table: SQLiteTable }).table;
@@ -40,7 +59,7 @@ export function tableOfVector(column: Column<any, any, any>): KeyedTable {
       hint: "Search the table beneath the view, with the view's condition as `where`.",
     });
   }
-  return keyedTable(table);
+  return table;
 }
 
 function keyedTable(table: SQLiteTable): KeyedTable {
@@ -76,6 +95,12 @@ function isOfView(table: SQLiteTable): boolean {
   return marks[IS_ALIAS] === true && marks[ORIGINAL_NAME] === getTableName(table as Table);
 }
 
-function isColumn(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "columnType" in value;
+/**
+ * On drizzle-orm 1.0 a column of an alias knows the column it stands for, one of a subquery does not. On 0.x the two are the
+ * same in every respect, so that nothing can be said.
+ */
+function isOfSubquery(column: unknown, table: SQLiteTable): boolean {
+  const { [ORIGINAL_COLUMN]: original } = column as { [ORIGINAL_COLUMN]?: () => unknown };
+  if (typeof original !== "function" || (table as unknown as Record<symbol, unknown>)[IS_ALIAS] !== true) return false;
+  return original.call(column) === column;
 }

@@ -135,7 +135,7 @@ export function nearest<
           metric: search.metric,
           kernel: found.kernel,
           sql: search.scanSelect(db).toSQL().sql,
-          fetchSql: hitsSelect(db, search.keyed, search.fields).toSQL().sql,
+          fetchSql: hitsSelect(db, search.keyed, search.fields, found.candidates).toSQL().sql,
           rowsScanned: found.rowsScanned,
           rowsSkipped: found.rowsSkipped,
           bytesRead: found.bytesRead,
