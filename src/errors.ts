@@ -100,3 +100,18 @@ export class StoredDimensionsError extends DrizzleVectorError {
     this.key = details.key;
   }
 }
+
+/** The project's drizzle.config or its schema files cannot be found, loaded or understood. */
+export class ConfigError extends DrizzleVectorError {
+  readonly code = "INVALID_CONFIG";
+}
+
+/** drizzle-kit is not installed, or it failed; what it said has been printed. */
+export class KitError extends DrizzleVectorError {
+  readonly code = "KIT_FAILED";
+}
+
+/** A migration file is missing, or one of its statements does not run. */
+export class MigrationError extends DrizzleVectorError {
+  readonly code = "INVALID_MIGRATION";
+}

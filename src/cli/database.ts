@@ -1,0 +1,81 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { UnsupportedDriverError } from "../errors.ts";
+
+/** One connection as the commands use it: synchronous, the same for each driver. */
+export interface CliDatabase {
+  exec(sql: string): void;
+  all(sql: string, ...parameters: unknown[]): Record<string, unknown>[];
+  close(): void;
+}
+
+interface Connection {
+  exec(sql: string): unknown;
+  prepare(sql: string): { all(...parameters: unknown[]): unknown[] };
+  close(): void;
+}
+
+type Open = (file: string) => Connection;
+
+/** Opens a file for reading, with the driver the project has. */
+export function openFile(file: string, root: string): CliDatabase {
+  return handle(driverOf(root)(file));
+}
+
+/** Opens an empty database in memory, with the driver the project has: better-sqlite3, libsql or node:sqlite. */
+export function openMemory(root: string): CliDatabase {
+  return openFile(":memory:", root);
+}
+
+function handle(connection: Connection): CliDatabase {
+  return {
+    exec: (sql) => void connection.exec(sql),
+    all: (sql, ...parameters) => connection.prepare(sql).all(...parameters) as Record<string, unknown>[],
+    close: () => connection.close(),
+  };
+}
+
+function driverOf(root: string): Open {
+  const require = createRequire(join(root, "package.json"));
+  const failures: string[] = [];
+  for (const [name, load] of Object.entries(DRIVERS)) {
+    try {
+      const open = load(require);
+      open(":memory:").close();
+      return open;
+    } catch (error) {
+      failures.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+  throw new UnsupportedDriverError({
+    subject: "drizzle-vector",
+    expected: "better-sqlite3, @libsql/client or node:sqlite",
+    got: failures.join("; "),
+    hint: "npm install better-sqlite3",
+  });
+}
+
+const DRIVERS: Record<string, (require: NodeJS.Require) => Open> = {
+  "better-sqlite3": (require) => {
+    const Database = require("better-sqlite3");
+    return (file) => new Database(file, inMemory(file) ? {} : { readonly: true, fileMustExist: true });
+  },
+  // Its synchronous half, which @libsql/client stands on.
+  libsql: (require) => {
+    const client = createRequire(require.resolve("@libsql/client"));
+    const Database = client("libsql");
+    return (file) => {
+      if (!inMemory(file) && !existsSync(file)) throw new Error(`${file}: no such file`);
+      return new Database(file);
+    };
+  },
+  "node:sqlite": (require) => {
+    const { DatabaseSync } = require("node:sqlite");
+    return (file) => new DatabaseSync(file, { readOnly: !inMemory(file) });
+  },
+};
+
+function inMemory(file: string): boolean {
+  return file === ":memory:";
+}
