@@ -16,7 +16,12 @@ export function splitStatements(sql: string): string[] {
  */
 export function surround(file: string, { before, after }: { before: string[]; after: string[] }): string {
   const body = splitStatements(file).length === 0 ? [] : [trimmed(file)];
-  return `${[...before, ...body, ...after].join(`\n${BREAKPOINT}\n`)}\n`;
+  return `${[...before.map(ended), ...body, ...after.map(ended)].join(`\n${BREAKPOINT}\n`)}\n`;
+}
+
+/** Migrators do not need the semicolon, but SQLite's shell does. */
+function ended(statement: string): string {
+  return statement.endsWith(";") ? statement : `${statement};`;
 }
 
 function trimmed(file: string): string {

@@ -4,7 +4,7 @@ import { splitStatements, surround } from "../../src/migration/statements.ts";
 const kitFile = "CREATE TABLE `a` (`id` integer);\n--> statement-breakpoint\nCREATE TABLE `b` (`id` integer);";
 
 test("our statements stand around those of drizzle-kit, one between two breakpoints", () => {
-  const file = surround(kitFile, { before: ["DROP TRIGGER x;"], after: ["CREATE TABLE y (z);"] });
+  const file = surround(kitFile, { before: ["DROP TRIGGER x;"], after: ["CREATE TABLE y (z)"] });
   expect(file).toBe(
     `DROP TRIGGER x;
 --> statement-breakpoint
