@@ -1,0 +1,52 @@
+import { collate, type Identity } from "./identity.ts";
+import { identifier } from "./sql-text.ts";
+import type { TableFacts, UniqueFacts, UniqueTerm } from "./table-facts.ts";
+
+/**
+ * A REPLACE that meets a UNIQUE index evicts the row in its way, and no trigger tells. So a trigger BEFORE the statement notes
+ * which rows stand in the way. Whether they are really evicted shows afterwards: an OR IGNORE or an UPSERT keeps them.
+ */
+export interface Guards {
+  /** One SELECT an index: the ids of the rows in the way of an insert, and of an update. */
+  readonly onInsert: readonly string[];
+  readonly onUpdate: readonly string[];
+  /** WHEN an update can meet one of the indexes; undefined for "always". */
+  readonly canMeet: string | undefined;
+}
+
+export function guardsOf(table: TableFacts, identity: Identity): Guards {
+  // Rows that agree in the id are one row: such an index evicts nobody else.
+  const key = table.hasRowidKey ? table.key[0]?.column : undefined;
+  const uniques = table.uniques.filter(({ terms }) => key === undefined || terms.every(({ column }) => column !== key));
+  // The order of PRAGMA index_list changes when a table is copied; ours does not.
+  const conditions = [...new Set(uniques.map(inTheWay))].sort();
+  const reads = [...new Set(uniques.flatMap((unique) => unique.reads))].sort();
+  const isBound = uniques.every((unique) => unique.reads.length > 0);
+  return {
+    onInsert: conditions.map((condition) => identity.among(condition)),
+    onUpdate: conditions.map((condition) => identity.among(condition, { except: "old" })),
+    canMeet: isBound ? changed(reads) : undefined,
+  };
+}
+
+/** Whether an UPDATE changed one of the columns, to the byte; an empty list gives an empty text. */
+export function changed(columns: readonly string[]): string {
+  // Without COLLATE, a NOCASE column would take 'abc' and 'ABC' for equal.
+  return columns.map((c) => `old.${identifier(c)} IS NOT new.${identifier(c)} COLLATE BINARY`).join(" OR ");
+}
+
+/** With its own condition, a partial index serves this look-up; without, it would be a scan of the table. */
+function inTheWay(unique: UniqueFacts): string {
+  const terms = unique.terms.map((term) => isEqual(term, unique));
+  return [...terms, ...(unique.where === undefined ? [] : [`(${unique.where})`])].join(" AND ");
+}
+
+function isEqual(term: UniqueTerm, { reads }: UniqueFacts): string {
+  if (term.column !== undefined) {
+    const column = identifier(term.column);
+    return `r.${column} = new.${column}${collate(term)}`;
+  }
+  // The same expression over the new row: its columns stand in a row of their own, so that the text needs no change.
+  const columns = reads.map((column) => `new.${identifier(column)} AS ${identifier(column)}`).join(", ");
+  return `${term.expression} = (SELECT ${term.expression} FROM (SELECT ${columns || "1"}))${collate(term)}`;
+}

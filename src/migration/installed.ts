@@ -1,0 +1,237 @@
+import { foldName, isSameName, ownerOf, REGISTRY } from "../schema/names.ts";
+import { FORMAT_VERSION, type IndexDefinition } from "./definition.ts";
+import { type DbObject, type Manager, objectsOf } from "./objects.ts";
+import { identifier, isSameSql, literal } from "./sql-text.ts";
+import { type ColumnRow, factsOf, type TableFacts, type UniqueRow } from "./table-facts.ts";
+
+/** What a database has of ours, and what it says about the tables concerned. */
+export interface Installed {
+  /** Whether the registry table is there. */
+  readonly hasRegistry: boolean;
+  /** Every index that is recorded, or of which at least a table or trigger is left. */
+  readonly indexes: readonly InstalledIndex[];
+  /** The tables asked for and those of recorded indexes, as far as they exist. */
+  readonly tables: readonly TableFacts[];
+}
+
+export interface InstalledIndex {
+  readonly name: string;
+  /** The row of the registry; undefined where only objects are left. */
+  readonly record: IndexRecord | undefined;
+  /** Our tables and triggers, without the tables FTS5 makes for itself. */
+  readonly objects: readonly DbObject[];
+}
+
+export interface IndexRecord {
+  readonly table: string;
+  /** Undefined where the text is not one we can read: of a newer format, or damaged. */
+  readonly definition: IndexDefinition | undefined;
+  readonly hash: string;
+  readonly managed: Manager;
+  readonly format: number;
+  /** `text` while the text index is created but not filled: `search` has to refuse, `rebuild` fills it. */
+  readonly pending: "text" | undefined;
+}
+
+/** A row as an array, in the order of the SELECT; integers as number or bigint. */
+export type SqlRow = readonly unknown[];
+
+/**
+ * Reads what a database has of ours. It yields a statement and is given its rows, so that any driver can run it, at once or
+ * asynchronously; all in one read transaction, please.
+ *
+ * @param tables - further tables to look at: those of declarations that may not be recorded yet
+ */
+export function* readInstalled(tables: readonly string[] = []): Generator<string, Installed, readonly SqlRow[]> {
+  const master = (yield `SELECT type, name, tbl_name, sql FROM sqlite_master`) as [
+    string,
+    string,
+    string,
+    string | null,
+  ][];
+  const hasRegistry = master.some(([type, name]) => type === "table" && isSameName(name, REGISTRY));
+  const records = hasRegistry
+    ? yield `SELECT name, tbl, definition, hash, managed, format, pending FROM ${identifier(REGISTRY)} ORDER BY name`
+    : [];
+  const wanted = new Set([...tables, ...records.map((row) => String(row[1]))].map(foldName));
+  const found = master.filter(([type, name]) => type === "table" && wanted.has(foldName(name)));
+  const names = found.map(([, name]) => `(${literal(name)})`).join(", ");
+  const columns = found.length === 0 ? [] : ((yield columnsSql(names)) as unknown as ColumnRow[]);
+  const uniques = found.length === 0 ? [] : ((yield uniquesSql(names)) as unknown as UniqueRow[]);
+  return {
+    hasRegistry,
+    indexes: indexesOf(master, records),
+    tables: found.map(([, name, , sql]) =>
+      factsOf({
+        name,
+        sql: sql ?? "",
+        columns: columns.filter(([table]) => table === name),
+        uniques: uniques.filter(([table]) => table === name),
+        indexSql: (index) => master.find(([type, own]) => type === "index" && own === index)?.[3] ?? undefined,
+      }),
+    ),
+  };
+}
+
+/** `readInstalled` where statements are answered at once. */
+export function readInstalledSync(all: (sql: string) => readonly SqlRow[], tables: readonly string[] = []): Installed {
+  const steps = readInstalled(tables);
+  let step = steps.next();
+  while (!step.done) step = steps.next(all(step.value));
+  return step.value;
+}
+
+export function findTable({ tables }: Installed, name: string): TableFacts | undefined {
+  return tables.find((table) => isSameName(table.name, name));
+}
+
+export function findIndex({ indexes }: Installed, name: string): InstalledIndex | undefined {
+  return indexes.find((index) => isSameName(index.name, name));
+}
+
+function columnsSql(names: string): string {
+  return `SELECT t.column1, c.name, c.type, c.pk FROM (VALUES ${names}) AS t JOIN pragma_table_xinfo(t.column1, 'main') AS c ORDER BY t.column1, c.cid`;
+}
+
+function uniquesSql(names: string): string {
+  return `SELECT t.column1, l.name, l.origin, x.name, x.coll FROM (VALUES ${names}) AS t JOIN pragma_index_list(t.column1, 'main') AS l JOIN pragma_index_xinfo(l.name, 'main') AS x WHERE l."unique" AND x.key ORDER BY t.column1, l.name, x.seqno`;
+}
+
+function indexesOf(
+  master: readonly [string, string, string, string | null][],
+  records: readonly SqlRow[],
+): InstalledIndex[] {
+  const objects = new Map<string, DbObject[]>();
+  for (const [type, name, , sql] of master) {
+    const owner = ownerOf({ type, name });
+    if (owner === undefined) continue;
+    const key = foldName(owner);
+    objects.set(key, [...(objects.get(key) ?? []), { type: type as DbObject["type"], name, sql: sql ?? "" }]);
+  }
+  const recorded = records.map((row): InstalledIndex => {
+    const name = String(row[0]);
+    const own = objects.get(foldName(name)) ?? [];
+    objects.delete(foldName(name));
+    return { name, record: recordOf(row), objects: own };
+  });
+  const left = [...objects.values()].map(
+    (own): InstalledIndex => ({ name: ownerOf(own[0]!)!, record: undefined, objects: own }),
+  );
+  return [...recorded, ...left];
+}
+
+function recordOf([, table, definition, hash, managed, format, pending]: SqlRow): IndexRecord {
+  return {
+    table: String(table),
+    definition: Number(format) === FORMAT_VERSION ? parseDefinition(String(definition)) : undefined,
+    hash: String(hash),
+    managed: managed === "ensure" ? "ensure" : "migrations",
+    format: Number(format),
+    pending: pending === "text" ? "text" : undefined,
+  };
+}
+
+function parseDefinition(json: string): IndexDefinition | undefined {
+  try {
+    const parsed = JSON.parse(json);
+    return typeof parsed === "object" && parsed !== null && "key" in parsed ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is wrong with an index in a database. `detached` ones mean that writes went by unseen: nothing of it can be trusted. */
+export interface Problem {
+  readonly code:
+    | "TABLE_MISSING"
+    | "COLUMN_MISSING"
+    | "KEY_DIFFERS"
+    | "FORMAT_NEWER"
+    | "NOT_RECORDED"
+    | "OBJECT_MISSING"
+    | "OBJECT_DIFFERS"
+    | "OBJECT_FOREIGN";
+  /** The table, column or trigger concerned. */
+  readonly object: string;
+  /** A sentence for the user, without a full stop. */
+  readonly message: string;
+}
+
+/** Problems no statement of ours can heal: the table or the library has to change first. */
+export function isBlocking({ code }: Problem): boolean {
+  return code === "TABLE_MISSING" || code === "COLUMN_MISSING" || code === "KEY_DIFFERS" || code === "FORMAT_NEWER";
+}
+
+/**
+ * Everything in which a database differs from what a definition needs, as it is now: with the table's actual key and UNIQUE
+ * indexes. Empty means that every write is followed. The definition that is recorded is not looked at.
+ */
+export function problemsOf(definition: IndexDefinition, installed: Installed): Problem[] {
+  const found = findIndex(installed, definition.name);
+  const table = findTable(installed, definition.table);
+  const format = found?.record?.format ?? FORMAT_VERSION;
+  if (format > FORMAT_VERSION) {
+    const message = `index ${definition.name} has format ${format}, this library knows ${FORMAT_VERSION}: update drizzle-vector`;
+    return [{ code: "FORMAT_NEWER", object: definition.name, message }];
+  }
+  if (!table) {
+    const message = `table ${definition.table} does not exist`;
+    return [{ code: "TABLE_MISSING", object: definition.table, message }];
+  }
+  const unfit = [...missingColumns(definition, table), ...keyProblems(definition, table)];
+  if (unfit.length > 0) return unfit;
+  const own: Problem[] = found?.record
+    ? []
+    : [
+        {
+          code: "NOT_RECORDED",
+          object: definition.name,
+          message: `index ${definition.name} is not recorded in ${REGISTRY}`,
+        },
+      ];
+  return [...own, ...objectProblems(objectsOf(definition, table), found?.objects ?? [])];
+}
+
+function missingColumns({ table: name, text, vectors }: IndexDefinition, table: TableFacts): Problem[] {
+  const known = new Set(table.columns.map((column) => foldName(column.name)));
+  const columns = [...(text?.columns ?? []), ...vectors].map(({ column }) => column);
+  return columns
+    .filter((column) => !known.has(foldName(column)))
+    .map((column) => ({
+      code: "COLUMN_MISSING",
+      object: `${name}.${column}`,
+      message: `column ${name}.${column} does not exist`,
+    }));
+}
+
+function keyProblems({ table: name, key }: IndexDefinition, table: TableFacts): Problem[] {
+  const actual = table.key.map(({ column }) => foldName(column));
+  const isSame = JSON.stringify(actual) === JSON.stringify(key.columns.map(foldName));
+  if (isSame && key.isRowid === table.hasRowidKey) return [];
+  const isHidden = isSame && key.isRowid;
+  const message = isHidden
+    ? `the INTEGER PRIMARY KEY of ${name} is not its rowid (WITHOUT ROWID, or DESC): drop that, or declare the key as text`
+    : `${name} has the primary key (${table.key.map(({ column }) => column).join(", ")}), declared is (${key.columns.join(", ")})`;
+  return [{ code: "KEY_DIFFERS", object: name, message }];
+}
+
+function objectProblems(expected: readonly DbObject[], actual: readonly DbObject[]): Problem[] {
+  const problems: Problem[] = [];
+  for (const { type, name, sql } of expected) {
+    const found = actual.find((object) => object.type === type && isSameName(object.name, name));
+    if (!found) {
+      problems.push({ code: "OBJECT_MISSING", object: name, message: `${type} ${name} is missing` });
+    } else if (!isSameSql(found.sql, sql)) {
+      problems.push({ code: "OBJECT_DIFFERS", object: name, message: `${type} ${name} is not as it should be` });
+    }
+  }
+  for (const { type, name } of actual) {
+    if (expected.some((object) => object.type === type && isSameName(object.name, name))) continue;
+    problems.push({
+      code: "OBJECT_FOREIGN",
+      object: name,
+      message: `${type} ${name} does not belong to the index any more`,
+    });
+  }
+  return problems;
+}

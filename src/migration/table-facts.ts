@@ -1,0 +1,148 @@
+import { foldName } from "../schema/names.ts";
+import { closing, isSign, isWord, nameIn, type Token, textOf, tokensOf } from "./sql-text.ts";
+
+/** What a database says about a table, as far as triggers and keys depend on it. */
+export interface TableFacts {
+  /** As the database spells it. */
+  readonly name: string;
+  /** The statement in sqlite_master. */
+  readonly sql: string;
+  readonly columns: readonly ColumnFacts[];
+  /** The primary key's columns in its order; empty where there is none. */
+  readonly key: readonly KeyPart[];
+  /** Whether the key is one INTEGER PRIMARY KEY, the rowid under another name. */
+  readonly hasRowidKey: boolean;
+  /** Every UNIQUE index but the primary key's: a REPLACE that hits one evicts a row without any trigger. */
+  readonly uniques: readonly UniqueFacts[];
+}
+
+export interface ColumnFacts {
+  readonly name: string;
+  readonly type: string;
+}
+
+export interface KeyPart {
+  readonly column: string;
+  readonly affinity: string;
+  readonly collation: string;
+}
+
+export interface UniqueFacts {
+  readonly name: string;
+  readonly terms: readonly UniqueTerm[];
+  /** The condition of a partial index, as SQL over the table's columns. */
+  readonly where: string | undefined;
+  /** The columns its terms and condition read; a row that keeps their values keeps its place in the index. */
+  readonly reads: readonly string[];
+}
+
+/** One part of a UNIQUE index: a column, or an expression over the columns. */
+export interface UniqueTerm {
+  readonly column: string | undefined;
+  readonly expression: string | undefined;
+  readonly collation: string;
+}
+
+/** A row of `COLUMNS_SQL`: table, column, declared type, place in the primary key. */
+export type ColumnRow = readonly [table: string, name: string, type: string, pk: number | bigint];
+
+/** A row of `UNIQUES_SQL`: one part of a UNIQUE index. `column` is NULL for an expression. */
+export type UniqueRow = readonly [
+  table: string,
+  index: string,
+  origin: string,
+  column: string | null,
+  collation: string | null,
+];
+
+interface FactsInput {
+  readonly name: string;
+  readonly sql: string;
+  readonly columns: readonly ColumnRow[];
+  readonly uniques: readonly UniqueRow[];
+  /** The CREATE INDEX statement of an index, or undefined for one that came with the table. */
+  indexSql(name: string): string | undefined;
+}
+
+export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): TableFacts {
+  const options = optionsOf(sql);
+  const isWithoutRowid = options.some((token, i) => isWord(token, "without") && isWord(options[i + 1], "rowid"));
+  const isStrict = options.some((token) => isWord(token, "strict"));
+  const keyColumns = columns.filter(([, , , pk]) => Number(pk) > 0).sort((a, b) => Number(a[3]) - Number(b[3]));
+  const keyIndex = uniques.filter(([, , origin]) => origin === "pk");
+  const names = columns.map(([, column]) => column);
+  const byIndex = new Map<string, UniqueRow[]>();
+  for (const row of uniques) {
+    if (row[2] !== "pk") byIndex.set(row[1], [...(byIndex.get(row[1]) ?? []), row]);
+  }
+  return {
+    name,
+    sql,
+    columns: columns.map(([, column, type]) => ({ name: column, type })),
+    key: keyColumns.map(([, column, type], i) => ({
+      column,
+      affinity: affinityOf(type, isStrict),
+      collation: keyIndex[i]?.[4] ?? "BINARY",
+    })),
+    // An INTEGER PRIMARY KEY has no index of its own; `INTEGER PRIMARY KEY DESC` and WITHOUT ROWID tables have one.
+    hasRowidKey: keyColumns.length === 1 && keyIndex.length === 0 && !isWithoutRowid,
+    uniques: [...byIndex].map(([index, rows]) => uniqueOf(index, rows, names, indexSql(index))),
+  };
+}
+
+/** What stands behind the columns of a CREATE TABLE. */
+function optionsOf(sql: string): Token[] {
+  const tokens = tokensOf(sql);
+  const open = tokens.findIndex((token) => isSign(token, "("));
+  return open < 0 ? [] : tokens.slice(closing(tokens, open));
+}
+
+function uniqueOf(name: string, rows: UniqueRow[], columns: string[], sql: string | undefined): UniqueFacts {
+  const written = sql === undefined ? undefined : parseIndex(sql);
+  const terms = rows.map(([, , , column, collation], i) => ({
+    column: column ?? undefined,
+    expression: column === null ? textOf(written?.terms[i] ?? []) : undefined,
+    collation: collation ?? "BINARY",
+  }));
+  const free = [
+    ...rows.flatMap((row, i) => (row[3] === null ? (written?.terms[i] ?? []) : [])),
+    ...(written?.where ?? []),
+  ];
+  const named = new Set(free.map((token) => foldName(nameIn(token) ?? "")));
+  const plain = new Set(terms.map(({ column }) => column));
+  return {
+    name,
+    terms,
+    where: written?.where && textOf(written.where),
+    reads: columns.filter((column) => plain.has(column) || named.has(foldName(column))),
+  };
+}
+
+/** Terms and condition of a CREATE INDEX statement, which no PRAGMA tells. */
+function parseIndex(sql: string): { terms: Token[][]; where: Token[] | undefined } {
+  const tokens = tokensOf(sql);
+  const open = tokens.findIndex((token, i) => isSign(token, "(") && i > 0);
+  const end = closing(tokens, open);
+  const terms: Token[][] = [[]];
+  let depth = 0;
+  for (const token of tokens.slice(open + 1, end - 1)) {
+    if (isSign(token, "(")) depth++;
+    if (isSign(token, ")")) depth--;
+    if (depth === 0 && isSign(token, ",")) terms.push([]);
+    else terms.at(-1)!.push(token);
+  }
+  return {
+    terms: terms.map((term) => (isWord(term.at(-1), "asc") || isWord(term.at(-1), "desc") ? term.slice(0, -1) : term)),
+    where: isWord(tokens[end], "where") ? tokens.slice(end + 1) : undefined,
+  };
+}
+
+/** @see https://www.sqlite.org/datatype3.html, section 3.1 */
+function affinityOf(type: string, isStrict: boolean): string {
+  const upper = type.toUpperCase();
+  if (isStrict && upper === "ANY") return "BLOB";
+  if (upper.includes("INT")) return "INTEGER";
+  if (/CHAR|CLOB|TEXT/.test(upper)) return "TEXT";
+  if (upper === "" || upper.includes("BLOB")) return "BLOB";
+  return /REAL|FLOA|DOUB/.test(upper) ? "REAL" : "NUMERIC";
+}

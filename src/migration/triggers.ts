@@ -1,0 +1,92 @@
+import { namesOf, type TriggerKind } from "../schema/names.ts";
+import type { IndexDefinition } from "./definition.ts";
+import { changed, type Guards } from "./guards.ts";
+import type { Identity } from "./identity.ts";
+import type { DbObject } from "./objects.ts";
+import { identifier } from "./sql-text.ts";
+import type { TableFacts } from "./table-facts.ts";
+
+interface TriggerInput {
+  readonly table: TableFacts;
+  readonly identity: Identity;
+  readonly guards: Guards;
+}
+
+type Row = "new" | "old";
+
+/**
+ * The triggers on the user's table, each on one line.
+ *
+ * They hold for any writer, because they rely on so little:
+ * - What is indexed is read from the table, not from `new`: triggers of the user may have rewritten, moved or brought back
+ *   the row before ours run. So each of them may run at any time, any number of times.
+ * - No column lists: `UPDATE OF id` misses `SET rowid = …`. WHEN compares bytes instead.
+ * - No OR clauses: the OR clause of the user's statement would take their place. DELETE + INSERT and ON CONFLICT stand.
+ * - Nothing is deleted BEFORE a statement: it may yet be ignored.
+ */
+export function triggersOf(definition: IndexDefinition, input: TriggerInput): DbObject[] {
+  const { identity, guards, table } = input;
+  const names = namesOf(definition.name);
+  const { log, evicted, fts, keys } = names.tables;
+  const hasText = definition.text !== null;
+  const hasVectors = definition.vectors.length > 0;
+  const hasGuards = guards.onInsert.length > 0;
+  const sweeps = hasGuards && (hasText || identity.map !== undefined);
+  const triggers: DbObject[] = [];
+
+  function add(kind: TriggerKind, event: string, when: string, statements: string[]): void {
+    if (statements.length === 0) return;
+    const condition = when === "" ? "" : ` WHEN ${when}`;
+    triggers.push({
+      type: "trigger",
+      name: names.triggers[kind],
+      sql: `CREATE TRIGGER ${identifier(names.triggers[kind])} ${event} ON ${identifier(table.name)}${condition} BEGIN ${statements.join("; ")}; END`,
+    });
+  }
+
+  const note = (row: Row) => (hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${identity.selectId(row)}`] : []);
+  const reindex = (row: Row) =>
+    definition.text
+      ? [
+          `DELETE FROM ${identifier(fts)} WHERE rowid = ${identity.idOf(row)}`,
+          `INSERT INTO ${identifier(fts)} (rowid, ${definition.text.columns.map((_, i) => `c${i}`).join(", ")}) SELECT ${identity.id}, ${definition.text.columns.map(({ column }) => `r.${identifier(column)}`).join(", ")} FROM ${identity.rows} WHERE ${identity.isRow(row)}`,
+        ]
+      : [];
+  const arrive = (row: Row) => [...(identity.map ? [identity.map.add(row)] : []), ...note(row), ...reindex(row)];
+  const leave = (row: Row) => [...note(row), ...reindex(row), ...(identity.map ? [identity.map.remove(row)] : [])];
+
+  add("insert", "AFTER INSERT", "", arrive("new"));
+  add("delete", "AFTER DELETE", "", leave("old"));
+  add("updatekey", "AFTER UPDATE", identity.hasMoved, [...leave("old"), ...arrive("new")]);
+  const whenOf = (columns: readonly string[]) => `${identity.hasNotMoved} AND (${changed(columns)})`;
+  if (definition.text) {
+    const columns = definition.text.columns.map(({ column }) => column);
+    add("updatetext", "AFTER UPDATE", whenOf(columns), reindex("new"));
+  }
+  if (hasVectors) {
+    const columns = definition.vectors.map(({ column }) => column);
+    add("updatevectors", "AFTER UPDATE", whenOf(columns), note("new"));
+  }
+  if (!hasGuards) return triggers;
+
+  const watch = (selects: readonly string[]) =>
+    selects.flatMap((select) => [
+      ...(hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${select}`] : []),
+      ...(sweeps ? [`INSERT INTO ${identifier(evicted)} (id) ${select} ON CONFLICT DO NOTHING`] : []),
+    ]);
+  add("guardinsert", "BEFORE INSERT", "", watch(guards.onInsert));
+  add("guardupdate", "BEFORE UPDATE", guards.canMeet ?? "", watch(guards.onUpdate));
+
+  if (sweeps) {
+    const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
+    const sweep = [
+      ...(hasText ? [`DELETE FROM ${identifier(fts)} WHERE rowid IN (${gone})`] : []),
+      ...(identity.map ? [`DELETE FROM ${identifier(keys)} WHERE id IN (${gone})`] : []),
+      `DELETE FROM ${identifier(evicted)}`,
+    ];
+    const isWaiting = `EXISTS (SELECT 1 FROM ${identifier(evicted)})`;
+    add("sweepinsert", "AFTER INSERT", isWaiting, sweep);
+    add("sweepupdate", "AFTER UPDATE", guards.canMeet ? `(${guards.canMeet}) AND ${isWaiting}` : isWaiting, sweep);
+  }
+  return triggers;
+}
