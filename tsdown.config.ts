@@ -1,10 +1,8 @@
 import { defineConfig } from "tsdown";
 
-export default defineConfig({
-  entry: ["src/index.ts", "src/schema.ts", "src/kit.ts"],
-  format: ["esm", "cjs"],
-  platform: "node",
-  target: "node20",
-  dts: true,
-  fixedExtension: false,
-});
+const common = { platform: "node", target: "node20", fixedExtension: false } as const;
+
+export default defineConfig([
+  { ...common, entry: ["src/index.ts", "src/schema.ts", "src/kit.ts"], format: ["esm", "cjs"], dts: true },
+  { ...common, entry: ["src/cli/cli.ts"], format: "esm", dts: false, clean: false },
+]);

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createJiti } from "jiti";
 import { ConfigError } from "../errors.ts";
+import type { Casing } from "../migration/definition.ts";
 
 /** What the commands need from a project's drizzle.config; every path is absolute. */
 export interface Config {
@@ -13,7 +14,7 @@ export interface Config {
   schema: string[];
   /** The migrations folder. */
   out: string;
-  casing: "camelCase" | "snake_case" | undefined;
+  casing: Casing | undefined;
   tablesFilter: string[];
   /** `dbCredentials.url`, as written. */
   url: string | undefined;

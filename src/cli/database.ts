@@ -2,17 +2,26 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { UnsupportedDriverError } from "../errors.ts";
+import type { SqlRow } from "../migration/installed.ts";
 
-/** One connection as the commands use it: synchronous, the same for each driver. */
+/** One connection as the commands use it: synchronous, rows as arrays, the same for each driver. */
 export interface CliDatabase {
   exec(sql: string): void;
-  all(sql: string, ...parameters: unknown[]): Record<string, unknown>[];
+  rows(sql: string, ...parameters: unknown[]): SqlRow[];
   close(): void;
+}
+
+interface Statement {
+  all(...parameters: unknown[]): unknown[];
+  /** better-sqlite3 and libsql. */
+  raw?(): Statement;
+  /** node:sqlite. */
+  setReturnArrays?(enabled: boolean): void;
 }
 
 interface Connection {
   exec(sql: string): unknown;
-  prepare(sql: string): { all(...parameters: unknown[]): unknown[] };
+  prepare(sql: string): Statement;
   close(): void;
 }
 
@@ -31,9 +40,15 @@ export function openMemory(root: string): CliDatabase {
 function handle(connection: Connection): CliDatabase {
   return {
     exec: (sql) => void connection.exec(sql),
-    all: (sql, ...parameters) => connection.prepare(sql).all(...parameters) as Record<string, unknown>[],
+    rows: (sql, ...parameters) => asArrays(connection.prepare(sql)).all(...parameters) as SqlRow[],
     close: () => connection.close(),
   };
+}
+
+function asArrays(statement: Statement): Statement {
+  if (statement.raw) return statement.raw();
+  statement.setReturnArrays!(true);
+  return statement;
 }
 
 function driverOf(root: string): Open {
@@ -71,7 +86,8 @@ const DRIVERS: Record<string, (require: NodeJS.Require) => Open> = {
     };
   },
   "node:sqlite": (require) => {
-    const { DatabaseSync } = require("node:sqlite");
+    const { DatabaseSync, StatementSync } = require("node:sqlite");
+    if (!("setReturnArrays" in StatementSync.prototype)) throw new Error("needs Node 22.16 or newer");
     return (file) => new DatabaseSync(file, { readOnly: !inMemory(file) });
   },
 };

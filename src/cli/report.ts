@@ -1,5 +1,6 @@
 import pc from "picocolors";
 import { DrizzleVectorError } from "../errors.ts";
+import { type Skipped, shortened } from "../migration/replay.ts";
 
 /** Prints an error on stderr: message and hint of those thrown on purpose, everything of the others. */
 export function reportError(error: unknown): void {
@@ -15,4 +16,11 @@ export function reportError(error: unknown): void {
 export function warn(message: string, hint?: string): void {
   console.error(`${pc.yellow("warning")} ${message}`);
   if (hint) console.error(`${pc.dim("hint")}    ${hint}`);
+}
+
+/** Tells what a replay left out: the answer holds unless a table depends on it. */
+export function warnSkipped(skipped: readonly Skipped[]): void {
+  for (const { migration, statement, reason } of skipped) {
+    warn(`${migration}: left out of the replay in memory, ${reason}: ${shortened(statement)}`);
+  }
 }

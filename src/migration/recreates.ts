@@ -1,3 +1,4 @@
+import type { ReplayDatabase } from "./replay.ts";
 import { splitStatements } from "./statements.ts";
 
 /** A foreign key of rows that a recreate of the table they refer to puts at risk. */
@@ -10,10 +11,6 @@ export interface Reference {
   onDelete: string;
 }
 
-interface Reader {
-  all(sql: string, ...parameters: unknown[]): Record<string, unknown>[];
-}
-
 /**
  * The foreign keys that act when a migration recreates a table (create anew, copy, drop, rename, as drizzle-kit does for
  * most changes SQLite has no ALTER for). The `PRAGMA foreign_keys=OFF` it writes has no effect inside the transaction of the
@@ -22,9 +19,9 @@ interface Reader {
  * @param before - the database before the migration
  * @see https://github.com/drizzle-team/drizzle-orm/issues/5782
  */
-export function endangeredBy(sql: string, before: Reader): Reference[] {
+export function endangeredBy(sql: string, before: Pick<ReplayDatabase, "rows">): Reference[] {
   return recreatedTables(sql).flatMap((table) =>
-    before.all(REFERENCES, table).map(({ child, action }) => ({
+    before.rows(REFERENCES, table).map(([child, action]) => ({
       table,
       child: String(child),
       onDelete: String(action),
@@ -32,7 +29,7 @@ export function endangeredBy(sql: string, before: Reader): Reference[] {
   );
 }
 
-const REFERENCES = `SELECT DISTINCT m.name AS child, f.on_delete AS action
+const REFERENCES = `SELECT DISTINCT m.name, f.on_delete
   FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
   WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.rowid`;
 

@@ -1,11 +1,23 @@
 import { MigrationError } from "../errors.ts";
 import type { Migration } from "./folder.ts";
+import { type Installed, readInstalledSync, type SqlRow } from "./installed.ts";
 import { splitStatements } from "./statements.ts";
 
-/** What replaying needs from a database; better-sqlite3, libsql and node:sqlite all have it. */
-export interface Executor {
+/** What replaying needs from a database. */
+export interface ReplayDatabase {
   /** Runs SQL that returns nothing, several statements as well. */
   exec(sql: string): unknown;
+  /** The rows of one statement, as arrays. */
+  rows(sql: string, ...parameters: unknown[]): SqlRow[];
+}
+
+export interface Replayed {
+  /** The database the migrations ran on. */
+  database: ReplayDatabase;
+  /** What of ours they lead to. */
+  installed: Installed;
+  /** Statements that need rows or an extension and were left out. */
+  skipped: Skipped[];
 }
 
 /** A statement that cannot run on an empty database, and that no table depends on. */
@@ -13,6 +25,16 @@ export interface Skipped {
   migration: string;
   statement: string;
   reason: string;
+}
+
+/** Replays migrations on an empty database and reads back what they leave, `tables` included. */
+export function replayed(
+  migrations: readonly Migration[],
+  database: ReplayDatabase,
+  tables: readonly string[],
+): Replayed {
+  const skipped = replay(migrations, database);
+  return { database, skipped, installed: readInstalledSync((sql) => database.rows(sql), tables) };
 }
 
 /**
@@ -25,12 +47,12 @@ export interface Skipped {
  * @returns the statements that were skipped
  * @throws {MigrationError} when any other statement fails; it names file and statement
  */
-export function replay(migrations: readonly Migration[], database: Executor): Skipped[] {
+export function replay(migrations: readonly Migration[], database: Pick<ReplayDatabase, "exec">): Skipped[] {
   database.exec("PRAGMA foreign_keys = OFF");
   return migrations.flatMap((migration) => replayOne(migration, database));
 }
 
-function replayOne(migration: Migration, database: Executor): Skipped[] {
+function replayOne(migration: Migration, database: Pick<ReplayDatabase, "exec">): Skipped[] {
   const skipped: Skipped[] = [];
   database.exec("BEGIN");
   for (const statement of splitStatements(migration.sql)) {

@@ -1,4 +1,4 @@
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -23,6 +23,10 @@ export type Line = "0.x" | "1.0";
 
 /** The line of Drizzle this test run is for; `vitest.config.ts` runs every test on both. */
 export const tested: Line = npmVersion.startsWith("0.") ? "0.x" : "1.0";
+
+/** Whether questions can be answered here as in a terminal; else tests that need it are skipped. */
+export const hasTerminal = existsSync("/usr/bin/script");
+if (!hasTerminal) console.warn("not tested: questions in a terminal (needs the `script` command of util-linux)");
 
 export interface Outcome {
   code: number;
@@ -119,26 +123,6 @@ export class ScratchApp {
       );
       child.stdin?.end();
     });
-  }
-}
-
-/** Runs SQL as a program that knows nothing of the library would: through SQLite's own shell. */
-export function sqliteShell(file: string, sql: string): void {
-  execFileSync("sqlite3", [file, sql]);
-}
-
-/** The same through Python's sqlite3 module. */
-export function python(file: string, sql: string): void {
-  const script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.executescript(sys.argv[2])\nc.commit()";
-  execFileSync("python3", ["-c", script, file, sql]);
-}
-
-export function isInstalled(command: string): boolean {
-  try {
-    execFileSync(command, ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
   }
 }
 
