@@ -2,6 +2,7 @@ import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { migrate } from "drizzle-orm/better-sqlite3/migrator";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { namesOf } from "../../src/schema/names.ts";
 import { hasTerminal, type Outcome, ScratchApp, tested } from "./scratch-app.ts";
 import { installedWriters, writeFromApp } from "./writers.ts";
 
@@ -28,6 +29,7 @@ let shape: Shape = {
   index: undefined,
 };
 
+const { tables, triggers } = namesOf("docs_search");
 const INDEX = '{ text: { question: 3, answer: 1 }, vectors: { embedding: { metric: "cosine" } } }';
 
 beforeAll(async () => {
@@ -71,7 +73,10 @@ async function written(run: () => Promise<Outcome>): Promise<Outcome & { sql: st
 function query(sql: string, ...parameters: unknown[]): unknown[] {
   const database = new Database(app.database);
   try {
-    return database.prepare(sql).raw().all(...parameters);
+    return database
+      .prepare(sql)
+      .raw()
+      .all(...parameters);
   } finally {
     database.close();
   }
@@ -80,33 +85,32 @@ function query(sql: string, ...parameters: unknown[]): unknown[] {
 let words = 0;
 
 /** Each program adds a row and deletes one it added before; the index follows every one of them. */
-function writeFromEverywhere(columns: string[]): void {
+function writeFromEverywhere(): void {
+  const columns = shape.columns.map((column) => column.split(":")[0]!).filter((column) => column !== "id");
   const values = columns.map((column) => (column === "embedding" ? "x'0000803f000000000000000000000000'" : "'WORD'"));
+  const insert = (word: string) =>
+    `INSERT INTO ${shape.table} (${columns.join(", ")}) VALUES (${values.join(", ").replaceAll("WORD", word)});`;
   for (const [name, write] of installedWriters) {
-    const [kept, gone] = [`w${++words}`, `w${++words}`];
-    const insert = (word: string) =>
-      `INSERT INTO "${shape.table}" (${columns.join(", ")}) VALUES (${values.join(", ").replaceAll("WORD", word)});`;
-    write(app.database, `${insert(kept)} ${insert(gone)}`);
-    write(app.database, `DELETE FROM "${shape.table}" WHERE ${columns[0]} = '${gone}';`);
-    expect({ name, rows: matches(kept) }).toEqual({ name, rows: 1 });
-    expect({ name, rows: matches(gone) }).toEqual({ name, rows: 0 });
+    const [kept, gone] = [`kept${++words}`, `gone${++words}`];
+    write(app.database, insert(kept) + insert(gone));
+    write(app.database, `DELETE FROM ${shape.table} WHERE answer = '${gone}';`);
+    expect({ name, kept: matches(kept), gone: matches(gone) }).toEqual({ name, kept: 1, gone: 0 });
   }
 }
 
 function matches(word: string): number {
-  return query('SELECT rowid FROM "_dv_docs_search_fts" WHERE "_dv_docs_search_fts" MATCH ?', `"${word}"`).length;
+  return query(`SELECT rowid FROM ${tables.fts} WHERE ${tables.fts} MATCH ?`, `"${word}"`).length;
 }
 
 /** What has to hold after every step: applied, every writer followed, both tools content, nothing left to do. */
 async function expectSettled(text: string[]): Promise<void> {
   expect(await app.kit("migrate")).toMatchObject({ code: 0 });
-  writeFromEverywhere([...text, ...shape.columns.flatMap((c) => (c.startsWith("embedding") ? "embedding" : []))]);
+  writeFromEverywhere();
   const indexed = text.map((_, i) => `c${i}`).join(", ");
-  expect(query(`SELECT rowid, ${indexed} FROM "_dv_docs_search_fts" ORDER BY rowid`)).toEqual(
-    query(`SELECT id, ${text.join(", ")} FROM "${shape.table}" ORDER BY id`),
+  expect(query(`SELECT rowid, ${indexed} FROM ${tables.fts} ORDER BY rowid`)).toEqual(
+    query(`SELECT id, ${text.join(", ")} FROM ${shape.table} ORDER BY id`),
   );
-  await expectNothingToDo();
-  const check = await app.cli("check");
+  const [check] = await Promise.all([app.cli("check"), expectNothingToDo()]);
   expect(check).toMatchObject({ code: 0, output: "In step with migrations and app.db: docs_search\n" });
 }
 
@@ -153,21 +157,26 @@ describe("the life of an app", () => {
     await expectSettled(["question", "answer"]);
   });
 
-  test.skipIf(tested === "0.x" && !hasTerminal)("a renamed column keeps its text, which is not indexed anew", async () => {
-    change({
-      columns: replaceColumn("question", 'ask: text("ask").notNull()'),
-      index: INDEX.replace("question", "ask"),
-    });
-    const hints = [{ type: "rename", kind: "column", from: ["public", "docs", "question"], to: ["public", "docs", "ask"] }];
-    const { sql, output } = await (tested === "0.x"
-      ? written(() => app.cliInTerminal("generate"))
-      : generated("--hints", JSON.stringify(hints)));
-    expect(sql).toMatch(/RENAME COLUMN [`"]question[`"] TO [`"]ask[`"]/);
-    expect(sql).not.toContain('INSERT INTO "_dv_docs_search_fts"');
-    expect(output).toContain("record what is declared for index docs_search");
-    await expectSettled(["ask", "answer"]);
-    expect(matches("late")).toBe(1);
-  });
+  test.skipIf(tested === "0.x" && !hasTerminal)(
+    "a renamed column keeps its text, which is not indexed anew",
+    async () => {
+      change({
+        columns: replaceColumn("question", 'ask: text("ask").notNull()'),
+        index: INDEX.replace("question", "ask"),
+      });
+      const hints = [
+        { type: "rename", kind: "column", from: ["public", "docs", "question"], to: ["public", "docs", "ask"] },
+      ];
+      const { sql, output } = await (tested === "0.x"
+        ? written(() => app.cliInTerminal("generate"))
+        : generated("--hints", JSON.stringify(hints)));
+      expect(sql).toMatch(/RENAME COLUMN [`"]question[`"] TO [`"]ask[`"]/);
+      expect(sql).not.toContain(`INSERT INTO "${tables.fts}"`);
+      expect(output).toContain("record what is declared for index docs_search");
+      await expectSettled(["ask", "answer"]);
+      expect(matches("late")).toBe(1);
+    },
+  );
 
   test.skipIf(!hasTerminal)("a table renamed in the terminal takes its index along", async () => {
     change({ table: "entries" });
@@ -206,7 +215,7 @@ describe("the life of an app", () => {
   test("a UNIQUE that comes later is guarded: a row evicted by REPLACE is not found", async () => {
     change({ columns: [...shape.columns, "slug: text().unique()"] });
     const { sql } = await generated();
-    expect(sql).toContain("_dv_docs_search_guard_insert");
+    expect(sql).toContain(triggers.guardinsert);
     await expectSettled([textColumn(), "answer"]);
     const replace = (word: string) =>
       writeFromApp(
@@ -224,7 +233,7 @@ describe("the life of an app", () => {
     const { sql, output } = await generated();
     expect(output).toContain("No schema changes");
     expect(output).toContain("+ reset the vectors of index docs_search");
-    expect(sql).not.toContain("_dv_docs_search_fts");
+    expect(sql).not.toContain(tables.fts);
     await expectSettled([textColumn(), "answer"]);
   });
 
@@ -257,9 +266,9 @@ describe("the life of an app", () => {
 
     const check = await app.cli("check");
     expect(check.code).toBe(1);
-    expect(check.output).toContain("- trigger _dv_docs_search_insert is missing");
+    expect(check.output).toContain(`- trigger ${triggers.insert} is missing`);
     const { output } = await generated();
-    expect(output).toContain("+ recreate index docs_search: trigger _dv_docs_search_insert is missing");
+    expect(output).toContain(`+ recreate index docs_search: trigger ${triggers.insert} is missing`);
     await expectSettled(["answer"]);
     expect(matches("unseen")).toBe(1);
   });
@@ -269,12 +278,12 @@ describe("the life of an app", () => {
     await generated();
     const file = app.migrations().at(-1)!;
     const statements = app.read(file).split("--> statement-breakpoint\n");
-    const kept = statements.filter((statement) => !statement.startsWith('CREATE TRIGGER "_dv_docs_search_update_text"'));
+    const kept = statements.filter((statement) => !statement.startsWith(`CREATE TRIGGER "${triggers.updatetext}"`));
     expect(kept).toHaveLength(statements.length - 1);
     app.write(file, kept.join("--> statement-breakpoint\n"));
 
     const { output } = await generated();
-    expect(output).toContain("trigger _dv_docs_search_update_text is missing");
+    expect(output).toContain(`trigger ${triggers.updatetext} is missing`);
     await expectSettled(["answer"]);
   });
 
