@@ -7,11 +7,12 @@ import type { TableFacts, UniqueFacts, UniqueTerm } from "./table-facts.ts";
  * which rows stand in the way. Whether they are really evicted shows afterwards: an OR IGNORE or an UPSERT keeps them.
  */
 export interface Guards {
-  /** One SELECT an index: the ids of the rows in the way of an insert, and of an update. */
+  /** SELECTs of the ids of the rows in the way of an insert, one for each UNIQUE index that may evict. */
   readonly onInsert: readonly string[];
+  /** The same for an update, and one for the row that already has the key it moves to. */
   readonly onUpdate: readonly string[];
-  /** WHEN an update can meet one of the indexes; undefined for "always". */
-  readonly canMeet: string | undefined;
+  /** WHEN an update can evict; undefined for "always". */
+  readonly canEvict: string | undefined;
 }
 
 export function guardsOf(table: TableFacts, identity: Identity): Guards {
@@ -22,17 +23,19 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
   const conditions = [...new Set(uniques.map(inTheWay))].sort();
   const reads = [...new Set(uniques.flatMap((unique) => unique.reads))].sort();
   const isBound = uniques.every((unique) => unique.reads.length > 0);
+  // The trigger AFTER an update reports the key it moved to, but it does not run where a cascade deletes the moving row.
+  const onUpdate = [identity.isRow("new"), ...conditions];
   return {
     onInsert: conditions.map((condition) => identity.among(condition)),
-    onUpdate: conditions.map((condition) => identity.among(condition, { except: "old" })),
-    canMeet: isBound ? changed(reads) : undefined,
+    onUpdate: onUpdate.map((condition) => identity.among(condition, { except: "old" })),
+    canEvict: isBound ? [identity.hasMoved, ...differences(reads)].join(" OR ") : undefined,
   };
 }
 
-/** Whether an UPDATE changed one of the columns, to the byte; an empty list gives an empty text. */
-export function changed(columns: readonly string[]): string {
+/** For each column, whether an UPDATE changed it, to the byte. */
+export function differences(columns: readonly string[]): string[] {
   // Without COLLATE, a NOCASE column would take 'abc' and 'ABC' for equal.
-  return columns.map((c) => `old.${identifier(c)} IS NOT new.${identifier(c)} COLLATE BINARY`).join(" OR ");
+  return columns.map((c) => `old.${identifier(c)} IS NOT new.${identifier(c)} COLLATE BINARY`);
 }
 
 /** With its own condition, a partial index serves this look-up; without, it would be a scan of the table. */

@@ -29,14 +29,13 @@ export const DROP_REGISTRY = `DROP TABLE IF EXISTS ${identifier(REGISTRY)}`;
  * | `_head` | vectors | one row a vector column: current generation and the log row `(seq, nonce)` it was built at; 0: none yet |
  * | `_chunks` | vectors | the bytes of each generation, in parts |
  * | `_keys` | a key that is no INTEGER PRIMARY KEY | id and key |
- * | `_evicted` | text or keys, and a further UNIQUE index | ids a guard saw and no sweep has looked at yet, most often none |
+ * | `_evicted` | text or keys | ids a guard saw and no sweep has looked at yet, most often none |
  * | `_fts` | text | a copy of the text columns in c0..cn, and FTS5's index over it |
  */
 export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObject[] {
   const { tables } = namesOf(definition.name);
   const identity = identityOf(definition, table);
   const guards = guardsOf(table, identity);
-  const hasGuards = guards.onInsert.length > 0;
   const objects: DbObject[] = [];
   const add = (name: string, sql: string) => objects.push({ type: "table", name, sql });
 
@@ -55,7 +54,7 @@ export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObj
     );
   }
   if (identity.map) add(tables.keys, identity.map.create);
-  if (hasGuards && (definition.text || identity.map)) {
+  if (definition.text || identity.map) {
     add(tables.evicted, `CREATE TABLE ${identifier(tables.evicted)} (id INTEGER PRIMARY KEY)`);
   }
   if (definition.text) {

@@ -1,6 +1,6 @@
 import { namesOf, type TriggerKind } from "../schema/names.ts";
 import type { IndexDefinition } from "./definition.ts";
-import { changed, type Guards } from "./guards.ts";
+import { differences, type Guards } from "./guards.ts";
 import type { Identity } from "./identity.ts";
 import type { DbObject } from "./objects.ts";
 import { identifier } from "./sql-text.ts";
@@ -30,8 +30,7 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
   const { log, evicted, fts, keys } = names.tables;
   const hasText = definition.text !== null;
   const hasVectors = definition.vectors.length > 0;
-  const hasGuards = guards.onInsert.length > 0;
-  const sweeps = hasGuards && (hasText || identity.map !== undefined);
+  const sweeps = hasText || identity.map !== undefined;
   const triggers: DbObject[] = [];
 
   function add(kind: TriggerKind, event: string, when: string, statements: string[]): void {
@@ -58,7 +57,7 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
   add("insert", "AFTER INSERT", "", arrive("new"));
   add("delete", "AFTER DELETE", "", leave("old"));
   add("updatekey", "AFTER UPDATE", identity.hasMoved, [...leave("old"), ...arrive("new")]);
-  const whenOf = (columns: readonly string[]) => `${identity.hasNotMoved} AND (${changed(columns)})`;
+  const whenOf = (columns: readonly string[]) => `${identity.hasNotMoved} AND (${differences(columns).join(" OR ")})`;
   if (definition.text) {
     const columns = definition.text.columns.map(({ column }) => column);
     add("updatetext", "AFTER UPDATE", whenOf(columns), reindex("new"));
@@ -67,7 +66,6 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
     const columns = definition.vectors.map(({ column }) => column);
     add("updatevectors", "AFTER UPDATE", whenOf(columns), note("new"));
   }
-  if (!hasGuards) return triggers;
 
   const watch = (selects: readonly string[]) =>
     selects.flatMap((select) => [
@@ -75,18 +73,20 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
       ...(sweeps ? [`INSERT INTO ${identifier(evicted)} (id) ${select} ON CONFLICT DO NOTHING`] : []),
     ]);
   add("guardinsert", "BEFORE INSERT", "", watch(guards.onInsert));
-  add("guardupdate", "BEFORE UPDATE", guards.canMeet ?? "", watch(guards.onUpdate));
+  add("guardupdate", "BEFORE UPDATE", guards.canEvict ?? "", watch(guards.onUpdate));
+  if (!sweeps) return triggers;
 
-  if (sweeps) {
-    const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
-    const sweep = [
-      ...(hasText ? [`DELETE FROM ${identifier(fts)} WHERE rowid IN (${gone})`] : []),
-      ...(identity.map ? [`DELETE FROM ${identifier(keys)} WHERE id IN (${gone})`] : []),
-      `DELETE FROM ${identifier(evicted)}`,
-    ];
-    const isWaiting = `EXISTS (SELECT 1 FROM ${identifier(evicted)})`;
-    add("sweepinsert", "AFTER INSERT", isWaiting, sweep);
-    add("sweepupdate", "AFTER UPDATE", guards.canMeet ? `(${guards.canMeet}) AND ${isWaiting}` : isWaiting, sweep);
-  }
+  const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
+  const sweep = [
+    // This may run before the trigger that reports the row: once its key is forgotten, nobody else could.
+    ...(identity.map && hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${gone}`] : []),
+    ...(hasText ? [`DELETE FROM ${identifier(fts)} WHERE rowid IN (${gone})`] : []),
+    ...(identity.map ? [`DELETE FROM ${identifier(keys)} WHERE id IN (${gone})`] : []),
+    `DELETE FROM ${identifier(evicted)}`,
+  ];
+  const isWaiting = `EXISTS (SELECT 1 FROM ${identifier(evicted)})`;
+  if (guards.onInsert.length > 0) add("sweepinsert", "AFTER INSERT", isWaiting, sweep);
+  add("sweepupdate", "AFTER UPDATE", guards.canEvict ? `(${guards.canEvict}) AND ${isWaiting}` : isWaiting, sweep);
+  add("sweepdelete", "AFTER DELETE", isWaiting, sweep);
   return triggers;
 }

@@ -21,6 +21,7 @@ const TRIGGERS = [
   "guardupdate",
   "sweepinsert",
   "sweepupdate",
+  "sweepdelete",
 ] as const;
 
 export type TableKind = (typeof TABLES)[number];

@@ -1,0 +1,249 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { IndexDefinition } from "../../src/migration/definition.ts";
+import { type Identity, identityOf } from "../../src/migration/identity.ts";
+import { findTable } from "../../src/migration/installed.ts";
+import { type Db, ensure, installedIn, open, rows } from "./database.ts";
+
+/**
+ * Random statements against a table with every kind of UNIQUE index; after each of them the text index must equal the table,
+ * the log must name every id whose row came, went or changed its vector, and table and error must be those of a database
+ * with triggers that do nothing in place of ours. The oracle is a plain SELECT before and after.
+ */
+interface Shape {
+  readonly title: string;
+  readonly create: readonly string[];
+  /** Created after our triggers, so that they run in another order. */
+  readonly late?: readonly string[];
+  readonly key: IndexDefinition["key"];
+  /** Columns that statements set, the key's among them. */
+  readonly columns: readonly string[];
+  /** What an UPSERT can name. */
+  readonly targets: readonly string[];
+  /**
+   * Whether a trigger of the user can fail. Under OR FAIL the row then stays, and SQLite runs no further trigger, ours
+   * included: nothing a trigger could do about.
+   */
+  readonly canFail?: boolean;
+}
+
+const ROWID = { columns: ["id"], isRowid: true };
+const NORMALISE =
+  "CREATE TRIGGER own_a AFTER INSERT ON t BEGIN UPDATE t SET txt = upper(txt) WHERE id = new.id AND txt = 'ab'; END";
+const NORMALISE_UPDATE =
+  "CREATE TRIGGER own_b AFTER UPDATE ON t WHEN new.txt = 'b' BEGIN UPDATE t SET txt = 'a', v = x'03' WHERE id = new.id; END";
+
+const SHAPES: Shape[] = [
+  {
+    title: "an integer key and UNIQUE of every kind",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE COLLATE NOCASE, p INTEGER, q INTEGER, txt TEXT COLLATE NOCASE, v BLOB, UNIQUE (p, q))",
+      "CREATE UNIQUE INDEX partial ON t (p) WHERE txt = 'a' AND q IS NOT NULL",
+      "CREATE UNIQUE INDEX lowered ON t (lower(u) DESC, coalesce(q, 0)) WHERE p > 1",
+    ],
+    key: ROWID,
+    columns: ["id", "u", "p", "q", "txt", "v", "rowid"],
+    targets: ["id", "u", "p, q"],
+  },
+  {
+    title: "UNIQUE ON CONFLICT REPLACE, self cascades and triggers of the user before ours",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE ON CONFLICT REPLACE, p INTEGER REFERENCES t (id) ON DELETE CASCADE ON UPDATE CASCADE, txt TEXT, v BLOB)",
+      NORMALISE,
+      NORMALISE_UPDATE,
+    ],
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "v"],
+    targets: ["id", "u"],
+  },
+  {
+    title: "triggers of the user after ours, ON DELETE SET NULL on a UNIQUE column",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, u TEXT UNIQUE, p INTEGER UNIQUE REFERENCES t (id) ON DELETE SET NULL, txt TEXT, v BLOB)",
+    ],
+    late: [
+      NORMALISE,
+      NORMALISE_UPDATE,
+      "CREATE TRIGGER own_c AFTER DELETE ON t WHEN old.txt = 'A' BEGIN INSERT OR IGNORE INTO t (id, txt, v) VALUES (old.id, 'again', x'04'); END",
+    ],
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "v"],
+    targets: ["id", "u", "p"],
+  },
+  {
+    title: "a NOCASE text key named id, and columns that are named as ours are",
+    create: [
+      "CREATE TABLE t (id TEXT PRIMARY KEY COLLATE NOCASE, k0 TEXT, r INTEGER UNIQUE, txt TEXT, v BLOB)",
+      "CREATE UNIQUE INDEX lowered ON t (lower(k0)) WHERE id IS NOT NULL",
+    ],
+    key: { columns: ["id"], isRowid: false },
+    columns: ["id", "k0", "r", "txt", "v"],
+    targets: ["id", "r"],
+  },
+  {
+    title: "a text key that triggers of the user rewrite, before and after ours",
+    create: [
+      "CREATE TABLE t (id TEXT PRIMARY KEY, u TEXT UNIQUE, txt TEXT, v BLOB)",
+      "CREATE TRIGGER own_a AFTER INSERT ON t WHEN new.id = 'A' BEGIN UPDATE OR REPLACE t SET id = 'b', txt = 'moved' WHERE id = 'A'; END",
+    ],
+    late: [
+      "CREATE TRIGGER own_b AFTER UPDATE ON t WHEN new.id = 'ab' BEGIN UPDATE OR IGNORE t SET id = 'a', v = x'05' WHERE id = 'ab'; END",
+      "CREATE TRIGGER own_c AFTER DELETE ON t WHEN old.txt = 'B' BEGIN INSERT OR IGNORE INTO t (id, txt, v) VALUES (old.id, 'again', x'04'); END",
+    ],
+    key: { columns: ["id"], isRowid: false },
+    columns: ["id", "u", "txt", "v"],
+    targets: ["id", "u"],
+    canFail: true,
+  },
+  {
+    title: "a composite key WITHOUT ROWID",
+    create: [
+      "CREATE TABLE t (txt TEXT, v BLOB, b INTEGER NOT NULL, a TEXT NOT NULL, u TEXT UNIQUE, PRIMARY KEY (a COLLATE NOCASE, b)) WITHOUT ROWID",
+    ],
+    key: { columns: ["a", "b"], isRowid: false },
+    columns: ["a", "b", "u", "txt", "v"],
+    targets: ["u"],
+  },
+  {
+    title: "a generated column that is UNIQUE",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT, p INTEGER, g TEXT AS (u || p) STORED UNIQUE, h TEXT AS (lower(txt)) VIRTUAL UNIQUE, txt TEXT, v BLOB)",
+    ],
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "v"],
+    targets: ["id", "g"],
+  },
+];
+
+const INTEGERS = ["1", "2", "3", "4", "NULL"];
+const TEXTS = ["'a'", "'A'", "'b'", "'ab'", "'B'", "NULL"];
+const BLOBS = ["x'01'", "x'02'", "NULL"];
+const literalOf = (column: string) =>
+  fc.constantFrom(...(column === "v" ? BLOBS : /^(id|p|q|r|b|rowid)$/.test(column) ? INTEGERS : TEXTS));
+const CLAUSES = ["", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR FAIL", "OR ABORT", "OR ROLLBACK"];
+
+function statementsOf({ columns, targets, create, canFail }: Shape): fc.Arbitrary<string> {
+  const isTextKey = create[0]!.includes("id TEXT");
+  const value = (column: string) =>
+    column === "id" && isTextKey ? fc.constantFrom(...TEXTS.slice(0, 4)) : literalOf(column);
+  const stored = columns.filter((column) => column !== "rowid");
+  const row = fc.tuple(...stored.map(value)).map((values) => `(${values.join(", ")})`);
+  const tuples = fc.array(row, { minLength: 1, maxLength: 3 }).map((all) => all.join(", "));
+  const clause = fc.constantFrom(...CLAUSES.filter((or) => or !== "OR FAIL" || !canFail));
+  const sets = fc
+    .uniqueArray(fc.constantFrom(...columns), { minLength: 1, maxLength: 3 })
+    .filter((names) => !(names.includes("id") && names.includes("rowid")))
+    .chain((names) => fc.tuple(...names.map((name) => value(name).map((to) => `${name} = ${to}`))))
+    .map((all) => all.join(", "));
+  const where = fc
+    .constantFrom(...stored)
+    .chain((column) => value(column).map((to) => `${column} IS ${to}`))
+    .chain((condition) => fc.constantFrom(condition, condition, "true"));
+  const into = `INTO t (${stored.join(", ")}) VALUES`;
+  return fc.oneof(
+    { weight: 5, arbitrary: fc.tuple(clause, tuples).map(([or, all]) => `INSERT ${or} ${into} ${all}`) },
+    {
+      weight: 5,
+      arbitrary: fc.tuple(clause, sets, where).map(([or, to, on]) => `UPDATE ${or} t SET ${to} WHERE ${on}`),
+    },
+    { weight: 2, arbitrary: where.map((on) => `DELETE FROM t WHERE ${on}`) },
+    {
+      weight: 4,
+      arbitrary: fc
+        .tuple(clause, row, fc.constantFrom(...targets), sets, fc.boolean())
+        .map(([or, all, target, to, isNothing]) =>
+          isNothing
+            ? `INSERT ${or} ${into} ${all} ON CONFLICT DO NOTHING`
+            : `INSERT ${or} ${into} ${all} ON CONFLICT (${target}) DO UPDATE SET ${to}`,
+        ),
+    },
+  );
+}
+
+/** With recursive_triggers on, REPLACE checks UNIQUE once more as soon as a table has any trigger at all, and may refuse. */
+const IDLE = ["BEFORE INSERT", "AFTER INSERT", "BEFORE UPDATE", "AFTER UPDATE", "AFTER DELETE"].map(
+  (event, i) => `CREATE TRIGGER idle_${i} ${event} ON t BEGIN SELECT 1; END`,
+);
+
+const TEXT = { columns: [{ column: "txt", weight: 1 }], tokenizer: "unicode61" };
+const VECTORS = [{ column: "v", dimensions: 8, element: "bit", metric: "hamming", exact: true } as const];
+
+describe.each(SHAPES)("$title", (shape) => {
+  test.each([0, 1])(
+    "13, 14, 18: every statement is followed, with recursive_triggers = %i",
+    (recursive) => {
+      fc.assert(
+        fc.property(fc.array(statementsOf(shape), { minLength: 1, maxLength: 14 }), (statements) => {
+          const db = open(...shape.create, `PRAGMA recursive_triggers = ${recursive}`);
+          const both: IndexDefinition = { name: "both", table: "t", key: shape.key, text: TEXT, vectors: VECTORS };
+          const words: IndexDefinition = { ...both, name: "words", vectors: [] };
+          const codes: IndexDefinition = { ...both, name: "codes", text: null };
+          // A definition that only the database can tell from a declaration: the vector column is in two indexes.
+          for (const definition of [both, words, codes]) ensure(db, definition);
+          const identity = (of: IndexDefinition) => identityOf(of, findTable(installedIn(db, ["t"]), "t")!);
+          const ids = { both: identity(both), words: identity(words), codes: identity(codes) };
+          const bare = open(...shape.create, `PRAGMA recursive_triggers = ${recursive}`, ...IDLE);
+          for (const sql of shape.late ?? []) {
+            db.exec(sql);
+            bare.exec(sql);
+          }
+          for (const sql of statements) {
+            const before = { both: stateOf(db, both, ids.both), codes: stateOf(db, codes, ids.codes) };
+            expect(outcome(db, sql)).toEqual(outcome(bare, sql));
+            expectFollowed(db, both, before.both, stateOf(db, both, ids.both));
+            expectFollowed(db, codes, before.codes, stateOf(db, codes, ids.codes));
+            expectText(db, both, ids.both);
+            expectText(db, words, ids.words);
+          }
+          db.close();
+          bare.close();
+        }),
+        { numRuns: 60, seed: 11 },
+      );
+    },
+    60_000,
+  );
+});
+
+/** What a statement does as the user sees it: its error, and the table afterwards. */
+function outcome(db: Db, sql: string): unknown {
+  let error = "";
+  try {
+    db.exec(sql);
+  } catch (caught) {
+    error = (caught as Error).message;
+  }
+  return { error, rows: rows(db, "SELECT * FROM t ORDER BY 1, 2, 3") };
+}
+
+interface State {
+  readonly vectors: ReadonlyMap<unknown, string>;
+  readonly seq: number;
+}
+
+function stateOf(db: Db, definition: IndexDefinition, { id, rows: from }: Identity): State {
+  return {
+    vectors: new Map(rows(db, `SELECT ${id}, quote(r.v) FROM ${from}`) as [unknown, string][]),
+    seq: db.prepare(`SELECT max(seq) FROM _dv_${definition.name}_log`).pluck().get() as number,
+  };
+}
+
+function expectFollowed(db: Db, definition: IndexDefinition, before: State, after: State): void {
+  const noted = new Set(db.prepare(`SELECT id FROM _dv_${definition.name}_log WHERE seq > ?`).pluck().all(before.seq));
+  const ids = new Set([...before.vectors.keys(), ...after.vectors.keys()]);
+  const missed = [...ids].filter((id) => before.vectors.get(id) !== after.vectors.get(id) && !noted.has(id));
+  expect(missed).toEqual([]);
+  expect(noted.has(null)).toBe(false);
+  if (!definition.key.isRowid) {
+    const whole = definition.key.columns.map((column) => `${column} IS NOT NULL`).join(" AND ");
+    expect(after.vectors.size).toBe(db.prepare(`SELECT count(*) FROM t WHERE ${whole}`).pluck().get());
+    expect(db.prepare(`SELECT count(*) FROM _dv_${definition.name}_keys`).pluck().get()).toBe(after.vectors.size);
+  }
+}
+
+function expectText(db: Db, definition: IndexDefinition, { id, rows: from }: Identity): void {
+  const fts = `_dv_${definition.name}_fts`;
+  const indexed = rows(db, `SELECT rowid, c0 FROM ${fts} ORDER BY 1`);
+  expect(indexed).toEqual(rows(db, `SELECT ${id}, r.txt FROM ${from} ORDER BY 1`));
+  db.exec(`INSERT INTO ${fts} (${fts}) VALUES ('integrity-check')`);
+}
