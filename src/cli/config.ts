@@ -10,6 +10,7 @@ export interface Config {
   root: string;
   /** The config file. */
   file: string;
+  dialect: "sqlite" | "turso";
   /** Globs, files and folders, as written. */
   schema: string[];
   /** The migrations folder. */
@@ -43,6 +44,7 @@ export async function loadConfig(root: string, named?: string): Promise<Config> 
   return {
     root,
     file,
+    dialect: config.dialect,
     schema: [config.schema].flat(),
     out: resolve(root, config.out ?? "drizzle"),
     casing: config.casing,

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { UnsupportedDriverError } from "../errors.ts";
 import type { SqlRow } from "../migration/installed.ts";
+import type { Config } from "./config.ts";
 
 /** One connection as the commands use it: synchronous, rows as arrays, the same for each driver. */
 export interface CliDatabase {
@@ -27,15 +28,22 @@ interface Connection {
 
 type Open = (file: string) => Connection;
 
-/** Opens a file for reading, with the driver the project has. */
-export function openFile(file: string, root: string): CliDatabase {
-  return handle(driverOf(root)(file));
+/**
+ * Opens a file for reading, with a driver of the project: better-sqlite3, libsql or node:sqlite. For dialect turso libsql
+ * comes first, since drizzle-kit 0.31 writes statements for it that SQLite itself does not know (`ALTER COLUMN ... TO`).
+ *
+ * @throws {UnsupportedDriverError} when there is none
+ */
+export function openFile(file: string, project: Project): CliDatabase {
+  return handle(driverOf(project)(file));
 }
 
-/** Opens an empty database in memory, with the driver the project has: better-sqlite3, libsql or node:sqlite. */
-export function openMemory(root: string): CliDatabase {
-  return openFile(":memory:", root);
+/** Opens an empty database in memory, with the same driver. */
+export function openMemory(project: Project): CliDatabase {
+  return openFile(":memory:", project);
 }
+
+type Project = Pick<Config, "root" | "dialect">;
 
 function handle(connection: Connection): CliDatabase {
   return {
@@ -51,12 +59,14 @@ function asArrays(statement: Statement): Statement {
   return statement;
 }
 
-function driverOf(root: string): Open {
+function driverOf({ root, dialect }: Project): Open {
   const require = createRequire(join(root, "package.json"));
   const failures: string[] = [];
-  for (const [name, load] of Object.entries(DRIVERS)) {
+  const names =
+    dialect === "turso" ? ["libsql", "better-sqlite3", "node:sqlite"] : ["better-sqlite3", "libsql", "node:sqlite"];
+  for (const name of names) {
     try {
-      const open = load(require);
+      const open = DRIVERS[name]!(require);
       open(":memory:").close();
       return open;
     } catch (error) {

@@ -62,14 +62,14 @@ export function checkCommand(): Command {
 async function check(config: Config, named: string | undefined): Promise<Checked> {
   const wanted = await loadDeclarations(config);
   const tables = wanted.map(({ table }) => table);
-  const { installed, skipped } = replayed(readMigrations(config.out), openMemory(config.root), tables);
+  const { installed, skipped } = replayed(readMigrations(config.out), openMemory(config), tables);
   const database = databaseFile(config, named);
   const findings: Finding[] = driftOf(wanted, installed)
     // A deferred fill is the database's business: the migrations never do it.
     .filter(({ code }) => code !== "TEXT_PENDING")
     .map((drift) => ({ where: "migrations", ...drift }));
   if (database !== undefined) {
-    const live = openFile(database, config.root);
+    const live = openFile(database, config);
     const inFile = readInstalledSync((sql) => live.rows(sql), tables);
     live.close();
     findings.push(...driftOf(wanted, inFile).map((drift): Finding => ({ where: "database", ...drift })));

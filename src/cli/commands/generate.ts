@@ -29,7 +29,7 @@ export function generateCommand(): Command {
         args,
         deferText: options.deferText === true,
         print: (output) => process.stdout.write(output),
-        open: () => openMemory(root),
+        open: () => openMemory(config),
       });
       report(config, generated);
     });
