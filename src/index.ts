@@ -1,2 +1,15 @@
+export type { DbLike, Kind, KindOf, Result } from "./driver/driver.ts";
+export { type Configuration, configure, type SearchEvent } from "./driver/events.ts";
 export * from "./errors.ts";
+export { distance } from "./query/distance.ts";
+export type { AnyVectorColumn, VectorInput, VectorQuery } from "./query/hit.ts";
+export {
+  type NearestExplain,
+  type NearestHit,
+  type NearestOptions,
+  type NearestQuery,
+  nearest,
+} from "./query/nearest.ts";
+export { registerFunctions } from "./query/register-functions.ts";
+export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";
 export * from "./schema.ts";

@@ -151,7 +151,8 @@ export function describe(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "string") return `text ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`;
   if (typeof value === "object" || typeof value === "function") {
-    return `${(value as { constructor?: { name?: string } }).constructor?.name ?? "an object"}`;
+    const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
+    return typeof name === "string" ? name : "an object";
   }
   return String(value);
 }

@@ -47,9 +47,9 @@ const LAYOUT: Record<Element, { pad: number; exported: Exclude<keyof Exports, "m
 /** Memory before this offset belongs to the compiler; the module has no data of its own. */
 const BASE = 1024;
 const PAGE_BYTES = 65_536;
-/** Rows of one call: enough to make the call cheap, few enough to stay in the second-level cache. */
-const BATCH_BYTES = 1 << 19;
-const BATCH_ROWS = 1024;
+/** Rows of one call: enough to make the call cheap, few enough that they and the query stay in the first caches. */
+const BATCH_BYTES = 96 * 1024;
+const BATCH_ROWS = 256;
 
 let loaded: Exports | null | undefined;
 

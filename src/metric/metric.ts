@@ -1,4 +1,4 @@
-import type { Element } from "../codec/codec.ts";
+import { describe, type Element } from "../codec/codec.ts";
 import { MetricError } from "../errors.ts";
 
 /**
@@ -31,6 +31,6 @@ export function checkMetric(metric: unknown, element: Element, subject: string):
   throw new MetricError({
     subject,
     expected: `a metric of ${element}: ${known.join(", ")}`,
-    got: String(metric),
+    got: describe(metric),
   });
 }

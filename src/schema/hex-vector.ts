@@ -1,7 +1,7 @@
 import { type Column, type SQL, sql } from "drizzle-orm";
 import { codecOf, decodeVector } from "../codec/codec.ts";
 import { UnsupportedColumnError } from "../errors.ts";
-import { columnLabel, configOf } from "./vector-column.ts";
+import { columnLabel, configOf, describeColumn } from "./vector-column.ts";
 
 /**
  * A vector as hex text, for nested relational queries on drizzle-orm 0.x, whose JSON cannot hold blobs. Leave the column out
@@ -20,16 +20,16 @@ export function hexVector(column: Column<any, any, any>): SQL<string> {
 }
 
 /**
- * The vector behind the text of `hexVector(column)`, as the column itself would read; `null` for the empty text.
+ * The vector behind the text of `hexVector(column)`, as the column itself would read; `null` for the empty text and `null`.
  *
  * @throws {DimensionMismatchError} when the text is no vector of the column
  */
 export function decodeHexVector<TColumn extends Column<any, any, any>>(
   column: TColumn,
-  hex: string,
+  hex: string | null,
 ): TColumn["_"]["data"] | null {
   const shape = shapeOf(column);
-  if (hex === "") return null;
+  if (hex === "" || hex === null) return null;
   const decoded = decodeVector(hex, shape, columnLabel(column));
   return shape.mode === "array" ? codecOf(shape.element).toNumbers(decoded) : decoded;
 }
@@ -40,6 +40,6 @@ function shapeOf(column: unknown) {
   throw new UnsupportedColumnError({
     subject: columnLabel(column),
     expected: "a vectorColumn",
-    got: String((column as { columnType?: unknown }).columnType),
+    got: describeColumn(column),
   });
 }

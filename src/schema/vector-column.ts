@@ -1,8 +1,9 @@
-import { getTableName } from "drizzle-orm";
+import { Column, getTableName, is } from "drizzle-orm";
 import { customType, type SQLiteCustomColumnBuilder } from "drizzle-orm/sqlite-core";
 import {
   codecOf,
   decodeVector,
+  describe,
   ELEMENTS,
   type Element,
   type ElementArray,
@@ -102,7 +103,7 @@ export function vectorColumn<
 export function vectorColumn(first: string | number | VectorConfig, second?: number | VectorConfig): any {
   const name = typeof first === "string" ? first : "";
   const given = typeof first === "string" ? second : first;
-  const config = checked(name, typeof given === "object" ? given : { dimensions: given as number });
+  const config = checked(name, typeof given === "object" && given !== null ? given : { dimensions: given as number });
   return custom(name, config);
 }
 
@@ -117,25 +118,39 @@ export function configOf(column: unknown): FieldConfig | undefined {
   return config?.drizzleVector === true ? config : undefined;
 }
 
-/** `table.column` as errors name it. */
+/** `table.column` as errors name it; `column` for what is no column. */
 export function columnLabel(column: unknown): string {
-  const { name, table } = column as { name: string; table?: Parameters<typeof getTableName>[0] };
-  return table === undefined ? name : `${getTableName(table)}.${name}`;
+  if (!is(column, Column)) return "column";
+  return `${getTableName(column.table)}.${column.name}`;
 }
 
-function checked(name: string, { dimensions, element = "float32", mode = "typed" }: VectorConfig): FieldConfig {
+/** What stands where a vector column was expected, in few words. */
+export function describeColumn(column: unknown): string {
+  return is(column, Column) ? `a column of type ${column.columnType}` : describe(column);
+}
+
+function checked(name: string, config: VectorConfig): FieldConfig {
+  const { dimensions, element = "float32", mode = "typed", ...unknown } = config;
   const subject = `vectorColumn(${name === "" ? "" : JSON.stringify(name)})`;
   if (!Number.isInteger(dimensions) || dimensions < 1 || dimensions > DIMENSIONS_MAX) {
-    throw new DeclarationError({ subject, expected: "dimensions 1..16384", got: String(dimensions) });
+    throw new DeclarationError({ subject, expected: "dimensions 1..16384", got: describe(dimensions) });
   }
   if (!ELEMENTS.includes(element)) {
-    throw new DeclarationError({ subject, expected: `an element of ${ELEMENTS.join(", ")}`, got: String(element) });
+    throw new DeclarationError({ subject, expected: `an element of ${ELEMENTS.join(", ")}`, got: describe(element) });
   }
   if (mode !== "typed" && mode !== "array") {
-    throw new DeclarationError({ subject, expected: "mode typed or array", got: String(mode) });
+    throw new DeclarationError({ subject, expected: "mode typed or array", got: describe(mode) });
   }
   if (element === "bit" && dimensions % 8 !== 0) {
     throw new DeclarationError({ subject, expected: "dimensions a multiple of 8 for bit", got: String(dimensions) });
+  }
+  const [misspelt] = Object.keys(unknown);
+  if (misspelt !== undefined) {
+    throw new DeclarationError({
+      subject,
+      expected: "an option of vectorColumn: dimensions, element, mode",
+      got: misspelt,
+    });
   }
   return { drizzleVector: true, dimensions, element, mode };
 }
@@ -161,7 +176,8 @@ function custom(name: string, config: FieldConfig): VectorColumnBuilder<string, 
     // The rest is for nested relational queries on drizzle-orm 1.0, where a blob travels as hex; 0.x ignores it.
     codec: "blob",
     forJsonSelect: (identifier: unknown, sql: (strings: TemplateStringsArray, ...values: unknown[]) => unknown) =>
-      sql`hex(${identifier})`,
+      // hex(NULL) would be the empty text, which is no vector.
+      sql`case when ${identifier} is not null then hex(${identifier}) end`,
     fromJson(this: unknown, value: unknown) {
       return read(value, this);
     },

@@ -1,0 +1,8 @@
+import { defineConfig } from "drizzle-kit";
+
+export default defineConfig({
+  dialect: "sqlite",
+  schema: "./examples/docs-search/schema.ts",
+  out: "./migrations",
+  dbCredentials: { url: "./examples/docs-search/docs.db" },
+});

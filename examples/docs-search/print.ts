@@ -1,0 +1,61 @@
+import Table from "cli-table3";
+import colors from "picocolors";
+import type { Answer, Hit } from "./search.ts";
+import { tokenize } from "./tokenizer.ts";
+
+const WIDTH_MIN = 60;
+const WIDTH_MAX = 120;
+const DISTANCE_WIDTH = 10;
+const SNIPPET_CHARS = 180;
+
+/** The hits as a table as wide as the terminal, and below it how long they took. */
+export function formatAnswer(question: string, answer: Answer, terminalColumns: number | undefined): string {
+  const { hits, embedMs, searchMs } = answer;
+  const width = Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, terminalColumns ?? 100));
+  const sourceWidth = Math.floor(width / 4);
+  const table = new Table({
+    head: ["distance", "source", "passage"],
+    // Three columns have four borders.
+    colWidths: [DISTANCE_WIDTH, sourceWidth, width - DISTANCE_WIDTH - sourceWidth - 4],
+    wordWrap: true,
+    // cli-table3 colours even what is piped into a file.
+    style: colors.isColorSupported ? { head: ["cyan"], border: ["gray"] } : { head: [], border: [] },
+  });
+  for (const hit of hits) table.push([hit.$distance.toFixed(3), sourceOf(hit), passageOf(hit, question)]);
+  const time = `${hits.length} hits in ${milliseconds(embedMs + searchMs)}`;
+  return `${table}\n${colors.dim(`${time} (embedding the question ${milliseconds(embedMs)}, nearest ${milliseconds(searchMs)})`)}`;
+}
+
+function sourceOf({ package: name, version, file }: Hit): string {
+  // The path from the package's own folder: what comes before is the same for all its files.
+  const path = file.slice(file.lastIndexOf(`node_modules/${name}/`)).replace(`node_modules/${name}/`, "");
+  return `${colors.bold(name)} ${version}\n${colors.dim(path)}`;
+}
+
+function passageOf({ heading, text }: Hit, question: string): string {
+  const snippet = snippetOf(text, new Set(tokenize(question)));
+  return heading === "" ? snippet : `${colors.green(heading)}\n${snippet}`;
+}
+
+/**
+ * The part of a passage that has most of the question's words, from the beginning of a line. Of equals the first line, or
+ * else the last: the words come soon after it.
+ */
+function snippetOf(text: string, questionWords: Set<string>): string {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  let best = { line: 0, snippet: "", known: -1 };
+  lines.forEach((_, line) => {
+    const snippet = cut((line === 0 ? "" : "… ") + lines.slice(line).join(" ").replace(/\s+/g, " "));
+    const known = new Set(tokenize(snippet).filter((word) => questionWords.has(word))).size;
+    if (known > best.known || (known === best.known && best.line > 0)) best = { line, snippet, known };
+  });
+  return best.snippet;
+}
+
+function cut(line: string): string {
+  return line.length <= SNIPPET_CHARS ? line : `${line.slice(0, line.lastIndexOf(" ", SNIPPET_CHARS))} …`;
+}
+
+export function milliseconds(ms: number): string {
+  return ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(1)} ms`;
+}

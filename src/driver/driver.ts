@@ -1,0 +1,106 @@
+import { entityKind } from "drizzle-orm";
+import { UnsupportedDriverError } from "../errors.ts";
+import { betterSqlite3 } from "./better-sqlite3.ts";
+import { libsql } from "./libsql.ts";
+
+/** The part of a Drizzle database or transaction the library uses; true of both lines and of every SQLite driver. */
+export interface DbLike {
+  all(query: any): any;
+  get(query: any): any;
+  run(query: any): any;
+  select(fields?: any): any;
+}
+
+export type Kind = "sync" | "async";
+
+/** Whether a database answers at once or with promises. */
+export type KindOf<TDb extends DbLike> = ReturnType<TDb["all"]> extends PromiseLike<unknown> ? "async" : "sync";
+
+/** What a call on a database of this kind returns. */
+export type Result<TKind extends Kind, T> = TKind extends "sync" ? T : Promise<T>;
+
+/** A Drizzle select builder, as far as it is used here. */
+export interface SelectBuilder {
+  toSQL(): { sql: string; params: unknown[] };
+  prepare(): { all(values?: Record<string, unknown>): any };
+}
+
+/** A row as the driver gives it, in the order of the selection; integers as bigint, blobs as bytes. */
+export type Row = readonly unknown[];
+
+/** Where a page of a scan begins: behind this row's key, or at the start. */
+export interface Page {
+  readonly after: Row | undefined;
+  readonly rows: number;
+}
+
+/** All rows of a select over the user's table, in batches; nothing is mapped by Drizzle. */
+export interface ScanStep {
+  readonly type: "scan";
+  /** Builds the select. Given a page, it selects only that page, in key order. */
+  build(db: DbLike, page?: Page): SelectBuilder;
+  /** Values of the placeholders in the select. */
+  readonly values: Record<string, unknown>;
+  readonly batchRows: number;
+  /** Called with 1..`batchRows` rows, in any order of the table; keeps nothing but what it copies. */
+  onRows(rows: readonly Row[]): void;
+}
+
+/** A select that Drizzle runs, maps and logs. */
+export interface SelectStep {
+  readonly type: "select";
+  build(db: DbLike): SelectBuilder;
+  readonly values: Record<string, unknown>;
+}
+
+/** A statement of our own, not logged; gives all rows. */
+export interface RowsStep {
+  readonly type: "rows";
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+export type Step = ScanStep | SelectStep | RowsStep;
+
+/** Work on a database, written once for drivers that answer at once and drivers that answer with promises. */
+export type Steps<T> = Generator<Step, T, any>;
+
+/** What the library needs from a database. One file a driver. */
+export interface Driver<TKind extends Kind = Kind> {
+  readonly name: string;
+  readonly kind: TKind;
+  /** The driver's own connection: two handles on one connection share what hangs on it. */
+  readonly connection: object;
+  /**
+   * Runs all steps in one read snapshot: the transaction that is open, or one of its own that is over when this returns.
+   * Never takes a write lock.
+   */
+  run<T>(steps: () => Steps<T>): Result<TKind, T>;
+  /** Makes an SQL function; undefined where the driver cannot. */
+  readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
+}
+
+/** Drizzle's session behind a database or transaction; private to it in both lines, and steady across them. */
+export interface Session {
+  readonly client: any;
+  readonly logger?: { logQuery(sql: string, params: unknown[]): void };
+  readonly tx?: unknown;
+}
+
+/**
+ * The driver behind a Drizzle database or transaction.
+ *
+ * @throws {UnsupportedDriverError} for anything else, naming it and what works
+ */
+export function driverOf(db: DbLike): Driver {
+  const session = (db as { session?: Session } | null | undefined)?.session;
+  const kind = (session?.constructor as { [entityKind]?: string } | undefined)?.[entityKind];
+  if (session && kind === "BetterSQLiteSession") return betterSqlite3(db, session);
+  if (session && kind === "LibSQLSession") return libsql(db, session);
+  throw new UnsupportedDriverError({
+    subject: "db",
+    expected: "a Drizzle database or transaction on better-sqlite3 or libSQL",
+    got: kind ?? "no Drizzle database",
+    hint: 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
+  });
+}

@@ -1,0 +1,51 @@
+import { InvalidOptionError } from "../errors.ts";
+import { type DbLike, driverOf } from "./driver.ts";
+
+/** Something a running app should know, as data; never thrown. */
+export interface SearchEvent {
+  /** Stable: `ROWS_SKIPPED`. */
+  code: "ROWS_SKIPPED";
+  /** The search index it concerns, or null for a bare column. */
+  index: string | null;
+  message: string;
+  hint: string;
+}
+
+export interface Configuration {
+  /** Called at once, on the thread of the query, for each event; an error it throws is the query's error. */
+  onEvent?: ((event: SearchEvent) => void) | undefined;
+}
+
+/** One map a process, also where the ESM and the CommonJS copy of the library meet. */
+const configurations: WeakMap<object, Configuration> = shared("drizzle-vector:configurations", () => new WeakMap());
+
+/**
+ * Sets what holds for all handles on a database's connection, as long as the connection lives. Options left out stay as
+ * they are.
+ *
+ * @throws {InvalidOptionError} for an option that does not exist or has the wrong type
+ * @example configure(db, { onEvent: (event) => console.warn(event.message, event.hint) });
+ */
+export function configure(db: DbLike, configuration: Configuration): void {
+  const { onEvent, ...unknown } = configuration;
+  const [name] = Object.keys(unknown);
+  if (name !== undefined) {
+    throw new InvalidOptionError({ subject: name, expected: "an option of configure: onEvent", got: name });
+  }
+  if (onEvent !== undefined && typeof onEvent !== "function") {
+    throw new InvalidOptionError({ subject: "onEvent", expected: "a function", got: typeof onEvent });
+  }
+  const { connection } = driverOf(db);
+  configurations.set(connection, { ...configurations.get(connection), ...configuration });
+}
+
+export function report(connection: object, event: SearchEvent): void {
+  configurations.get(connection)?.onEvent?.(event);
+}
+
+function shared<T>(key: string, make: () => T): T {
+  const slots = globalThis as unknown as Record<symbol, T | undefined>;
+  const symbol = Symbol.for(key);
+  slots[symbol] ??= make();
+  return slots[symbol];
+}

@@ -1,0 +1,89 @@
+import { fillPlaceholders } from "drizzle-orm";
+import type { DbLike, Driver, Row, ScanStep, Session, Step, Steps } from "./driver.ts";
+
+interface Executor {
+  execute(statement: { sql: string; args: unknown[] }): Promise<{ rows: ArrayLike<unknown>[] }>;
+}
+
+interface Transaction extends Executor {
+  close(): void;
+}
+
+interface Client extends Executor {
+  transaction(mode: "read"): Promise<Transaction>;
+}
+
+/**
+ * libSQL through @libsql/client, on both lines of Drizzle. The client gives whole result sets, so a scan reads pages in key
+ * order. Outside a transaction the steps run in a read transaction of their own; a `:memory:` database has no second
+ * connection for one, and one process alone sees it, so there the steps run one after the other.
+ */
+export function libsql(db: DbLike, session: Session): Driver<"async"> {
+  const client: Client = session.client;
+
+  return {
+    name: "libsql",
+    kind: "async",
+    connection: client,
+    async run<T>(steps: () => Steps<T>): Promise<T> {
+      if (session.tx) return drive(steps(), db, session, session.tx as Executor);
+      if (await isInMemory(client)) return drive(steps(), db, session, client);
+      const transaction = await client.transaction("read");
+      try {
+        return await drive(steps(), overlay(db, session, transaction), session, transaction);
+      } finally {
+        transaction.close();
+      }
+    },
+  };
+}
+
+/** The database handle with its session bound to a transaction, as Drizzle's own `db.transaction` makes it. */
+function overlay(db: DbLike, session: Session, tx: Transaction): DbLike {
+  const bound = Object.create(session, { tx: { value: tx } });
+  return Object.create(db, { session: { value: bound } });
+}
+
+async function drive<T>(steps: Steps<T>, db: DbLike, session: Session, executor: Executor): Promise<T> {
+  let next = steps.next();
+  while (!next.done) {
+    let value: unknown;
+    try {
+      value = await answer(next.value, db, session, executor);
+    } catch (error) {
+      next = steps.throw(error);
+      continue;
+    }
+    next = steps.next(value);
+  }
+  return next.value;
+}
+
+async function answer(step: Step, db: DbLike, session: Session, executor: Executor): Promise<unknown> {
+  if (step.type === "rows") return rowsOf(await executor.execute({ sql: step.sql, args: [...step.params] }));
+  if (step.type === "select") return step.build(db).prepare().all(step.values);
+  return scan(step, db, session, executor);
+}
+
+async function scan(step: ScanStep, db: DbLike, session: Session, executor: Executor): Promise<void> {
+  let after: Row | undefined;
+  for (;;) {
+    const { sql, params } = step.build(db, { after, rows: step.batchRows }).toSQL();
+    const args = fillPlaceholders(params, step.values);
+    session.logger?.logQuery(sql, args);
+    const rows = rowsOf(await executor.execute({ sql, args }));
+    if (rows.length > 0) step.onRows(rows);
+    if (rows.length < step.batchRows) return;
+    after = rows[rows.length - 1];
+  }
+}
+
+function rowsOf({ rows }: { rows: ArrayLike<unknown>[] }): Row[] {
+  return rows.map((row) => Array.from(row));
+}
+
+async function isInMemory(client: Client): Promise<boolean> {
+  // An empty file name also stands for a temporary database, which is as private to its connection.
+  const { rows } = await client.execute({ sql: "select file from pragma_database_list where name = 'main'", args: [] });
+  return rows.length > 0 && (rows[0]![0] === "" || rows[0]![0] === null);
+}

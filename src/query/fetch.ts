@@ -1,0 +1,89 @@
+import { getTableColumns, is, sql, Table } from "drizzle-orm";
+import { describe } from "../codec/codec.ts";
+import type { DbLike, SelectBuilder, SelectStep } from "../driver/driver.ts";
+import { InvalidOptionError } from "../errors.ts";
+import { configOf } from "../schema/vector-column.ts";
+import { keyPart, keysToJson } from "./key.ts";
+import type { KeyedTable } from "./keyed-table.ts";
+import type { Candidate } from "./nearest-rows.ts";
+
+/** What `db.select({...})` takes. */
+export type Fields = Record<string, unknown>;
+
+const RANK = "$rank";
+const KEYS = "_dv_keys";
+
+/**
+ * What to read of each hit: the fields asked for, or all columns but vectors.
+ *
+ * @throws {InvalidOptionError} when `select` is no object of fields, is empty, or takes a name that hits use
+ */
+export function fieldsOf({ columns }: KeyedTable, select: unknown, reserved: readonly string[]): Fields {
+  if (select === undefined) {
+    return Object.fromEntries(Object.entries(columns).filter(([, column]) => configOf(column) === undefined));
+  }
+  if (typeof select !== "object" || select === null || Object.keys(select).length === 0) {
+    throw new InvalidOptionError({
+      subject: "select",
+      expected: "an object of fields, such as { id: docs.id }",
+      got: typeof select === "object" && select !== null ? "an empty object" : describe(select),
+    });
+  }
+  const taken = Object.keys(select).find((name) => name === RANK || reserved.includes(name));
+  if (taken !== undefined) {
+    throw new InvalidOptionError({
+      subject: `select.${taken}`,
+      expected: "a name without a meaning of its own",
+      got: taken,
+    });
+  }
+  return Object.fromEntries(
+    Object.entries(select).map(([name, field]) => [name, is(field, Table) ? getTableColumns(field) : field]),
+  );
+}
+
+/**
+ * The select that reads hits by key, in the order of the keys, mapped by Drizzle. The keys travel as one JSON parameter, so
+ * its text is the same for any number of hits.
+ *
+ * SQL: `select … from "docs" inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?)) "_dv_hit"
+ * on "docs"."id" = "_dv_hit"."_dv_key" order by "_dv_hit"."_dv_rank"`
+ */
+export function hitsSelect(
+  db: DbLike,
+  { table, key }: KeyedTable,
+  fields: Fields,
+  candidates: readonly Candidate[],
+): SelectBuilder {
+  const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from json_each(${sql.placeholder(KEYS)})) "_dv_hit"`;
+  const keys = candidates.map((candidate) => candidate.key);
+  const on = sql.join(
+    key.map((part, i) => sql`${part} = ${keyPart(sql`"_dv_hit"."_dv_key"`, i, key.length, keys)}`),
+    sql` and `,
+  );
+  const builder = db
+    .select({ ...fields, [RANK]: sql`"_dv_hit"."_dv_rank"` })
+    .from(table)
+    .innerJoin(hits, on)
+    .orderBy(sql`"_dv_hit"."_dv_rank"`);
+  // A cache of Drizzle's could outlive the rows; it is skipped where there is one.
+  return builder.$withCache?.(false) ?? builder;
+}
+
+/** The step that reads the rows of the candidates; see `attach`. */
+export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Candidate[]): SelectStep {
+  return {
+    type: "select",
+    build: (db) => hitsSelect(db, table, fields, candidates),
+    values: { [KEYS]: keysToJson(candidates.map(({ key }) => key)) },
+  };
+}
+
+/** Drizzle's rows with what `extra` adds to each, from the candidate it belongs to. */
+export function attach<TExtra extends object>(
+  rows: readonly Record<string, unknown>[],
+  candidates: readonly Candidate[],
+  extra: (candidate: Candidate) => TExtra,
+): (Record<string, unknown> & TExtra)[] {
+  return rows.map(({ [RANK]: rank, ...row }) => ({ ...row, ...extra(candidates[Number(rank)]!) }));
+}

@@ -1,0 +1,106 @@
+import { type Column, getTableColumns, getTableName, is, type Table } from "drizzle-orm";
+import { getTableConfig, type SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { UnsupportedColumnError, UnsupportedKeyError } from "../errors.ts";
+import { columnLabel, configOf, describeColumn } from "../schema/vector-column.ts";
+
+/** A user's table, possibly under an alias, with what tells its rows apart. */
+export interface KeyedTable {
+  readonly table: SQLiteTable;
+  /** The name in the schema, whatever the alias. */
+  readonly name: string;
+  readonly columns: Record<string, SQLiteColumn>;
+  /** The parts of the primary key in their declared order, at least one. */
+  readonly key: readonly SQLiteColumn[];
+}
+
+/** Drizzle's own marks on tables and aliases; registered symbols, the same in every copy and both lines. */
+const IS_ALIAS = Symbol.for("drizzle:IsAlias");
+const ORIGINAL_NAME = Symbol.for("drizzle:OriginalName");
+const ORIGINAL_COLUMN = Symbol.for("drizzle:OriginalColumn");
+
+/**
+ * The table a vector column belongs to, to be searched.
+ *
+ * @throws {UnsupportedColumnError} when the column is no vector column, or belongs to a view or, on drizzle-orm 1.0, to a subquery
+ * @throws {UnsupportedKeyError} when the table declares no primary key, or one with nullable parts
+ */
+export function tableOfVector(column: Column<any, any, any>): KeyedTable {
+  const table = checkVectorColumn(column);
+  if (isOfSubquery(column, table)) {
+    throw new UnsupportedColumnError({
+      subject: columnLabel(column),
+      expected: "a column of a table",
+      got: "a column of a subquery",
+      hint: "Search the table beneath the subquery, with the subquery's condition as `where`.",
+    });
+  }
+  return keyedTable(table);
+}
+
+/**
+ * The table a vector column belongs to, not checked for a key.
+ *
+ * @throws {UnsupportedColumnError} when the column is no vector column, or belongs to a view
+ */
+export function checkVectorColumn(column: Column<any, any, any>): SQLiteTable {
+  if (configOf(column) === undefined) {
+    throw new UnsupportedColumnError({
+      subject: columnLabel(column),
+      expected: "a vectorColumn of a table",
+      got: describeColumn(column),
+    });
+  }
+  const table = (column as unknown as { table: SQLiteTable }).table;
+  if (!is(table, SQLiteTable) || isOfView(table)) {
+    throw new UnsupportedColumnError({
+      subject: columnLabel(column),
+      expected: "a column of a table",
+      got: "a column of a view",
+      hint: "Search the table beneath the view, with the view's condition as `where`.",
+    });
+  }
+  return table;
+}
+
+function keyedTable(table: SQLiteTable): KeyedTable {
+  const name = (table as unknown as Record<symbol, string>)[ORIGINAL_NAME] ?? getTableName(table);
+  const columns = getTableColumns(table) as Record<string, SQLiteColumn>;
+  const all = Object.values(columns);
+  const single = all.filter((column) => column.primary);
+  const composite = getTableConfig(table).primaryKeys[0]?.columns.map((part) => part.name) ?? [];
+  const key = single.length > 0 ? single : composite.flatMap((part) => all.filter((column) => column.name === part));
+  if (key.length === 0) {
+    throw new UnsupportedKeyError({
+      subject: name,
+      expected: "a primary key",
+      got: "none",
+      hint: "Declare one, for example id: integer().primaryKey(). Rowids are not steady enough to name rows by.",
+    });
+  }
+  const nullable = key.find((part) => !part.notNull);
+  if (nullable && key.length > 1) {
+    throw new UnsupportedKeyError({
+      subject: `${name}.${nullable.name}`,
+      expected: "a part of the primary key that is notNull()",
+      got: "one that may be NULL",
+      hint: "SQLite allows several rows with NULL in a composite key; they could not be told apart.",
+    });
+  }
+  return { table, name, columns, key };
+}
+
+/** Drizzle hands out a view's columns as those of an alias whose original name is the view's own. */
+function isOfView(table: SQLiteTable): boolean {
+  const marks = table as unknown as Record<symbol, unknown>;
+  return marks[IS_ALIAS] === true && marks[ORIGINAL_NAME] === getTableName(table as Table);
+}
+
+/**
+ * On drizzle-orm 1.0 a column of an alias knows the column it stands for, one of a subquery does not. On 0.x the two are the
+ * same in every respect, so that nothing can be said.
+ */
+function isOfSubquery(column: unknown, table: SQLiteTable): boolean {
+  const { [ORIGINAL_COLUMN]: original } = column as { [ORIGINAL_COLUMN]?: () => unknown };
+  if (typeof original !== "function" || (table as unknown as Record<symbol, unknown>)[IS_ALIAS] !== true) return false;
+  return original.call(column) === column;
+}

@@ -1,0 +1,68 @@
+import { is, Placeholder, SQL } from "drizzle-orm";
+import { describe } from "../codec/codec.ts";
+import { InvalidOptionError } from "../errors.ts";
+
+export const LIMIT_DEFAULT = 10;
+
+/**
+ * A caller's options as a plain object of known names. Keys that JSON may smuggle in (`__proto__`, `constructor`) are ignored.
+ *
+ * @throws {InvalidOptionError} for an option that does not exist: a misspelt one must not go unnoticed
+ */
+export function knownOptions<T extends object>(
+  options: unknown,
+  helper: string,
+  names: readonly (keyof T & string)[],
+): T {
+  const known = Object.create(null) as T;
+  if (options === undefined) return known;
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidOptionError({
+      subject: "options",
+      expected: `an object of options of ${helper}`,
+      got: describe(options),
+    });
+  }
+  for (const name of Object.keys(options)) {
+    if (name === "__proto__" || name === "constructor" || name === "prototype") continue;
+    if (!(names as readonly string[]).includes(name)) {
+      throw new InvalidOptionError({
+        subject: name,
+        expected: `an option of ${helper}: ${names.join(", ")}`,
+        got: name,
+      });
+    }
+    (known as Record<string, unknown>)[name] = (options as Record<string, unknown>)[name];
+  }
+  return known;
+}
+
+/** A whole number from 0 up; `fallback` where the option is left out. */
+export function wholeNumber(value: unknown, subject: string, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  throw new InvalidOptionError({ subject, expected: "a whole number, 0 or larger", got: describe(value) });
+}
+
+/** A number within a range; `fallback` where the option is left out. */
+export function numberWithin(value: unknown, subject: string, min: number, max: number, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  const range =
+    max === Number.POSITIVE_INFINITY ? (min === Number.NEGATIVE_INFINITY ? "" : ` from ${min} up`) : ` ${min}..${max}`;
+  throw new InvalidOptionError({ subject, expected: `a number${range}`, got: describe(value) });
+}
+
+/** A Drizzle condition, or undefined: `and(...)` of nothing is undefined, and means no condition. */
+export function condition(value: unknown): SQL | undefined {
+  if (value === undefined || is(value, SQL)) return value as SQL | undefined;
+  throw new InvalidOptionError({
+    subject: "where",
+    expected: "a Drizzle condition, such as eq(docs.course, 'ml')",
+    got: describe(value),
+  });
+}
+
+export function isPlaceholder(value: unknown): value is Placeholder {
+  return is(value, Placeholder);
+}
