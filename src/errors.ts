@@ -115,3 +115,28 @@ export class KitError extends DrizzleVectorError {
 export class MigrationError extends DrizzleVectorError {
   readonly code = "INVALID_MIGRATION";
 }
+
+/** The search index is not in the database: its migration has not run. */
+export class IndexMissingError extends DrizzleVectorError {
+  readonly code = "INDEX_MISSING";
+}
+
+/** Writes went by the search index unseen, because a trigger or table of it is gone or altered: nothing is answered from it. */
+export class IndexDetachedError extends DrizzleVectorError {
+  readonly code = "INDEX_DETACHED";
+}
+
+/** The search index was created empty (`--defer-text`), or `rebuild` is filling it. */
+export class IndexPendingError extends DrizzleVectorError {
+  readonly code = "INDEX_PENDING";
+}
+
+/** The search index in the database is of a newer format than this version of the library knows. */
+export class IndexFormatError extends DrizzleVectorError {
+  readonly code = "INDEX_FORMAT";
+}
+
+/** The declaration in the code differs from the one the database was made by. */
+export class DeclarationDriftError extends DrizzleVectorError {
+  readonly code = "DECLARATION_DRIFT";
+}

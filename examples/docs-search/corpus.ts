@@ -64,6 +64,12 @@ export function readPassages(root: string, { files }: PackageDocs): FilePassage[
   return [...passages.values()];
 }
 
+/** The path of a file from its package's own folder. */
+export function pathInPackage(file: string, name: string): string {
+  const folder = `node_modules/${name}/`;
+  return file.slice(file.lastIndexOf(folder) + folder.length);
+}
+
 function describe(root: string, folder: string, manifest: { name: string; version: string }): PackageDocs {
   const signs = createHash("sha256").update(manifest.version);
   const files = documentsBelow(folder, UNDECLARED_PACKAGES.has(manifest.name) ? isMarkdown : isDocument).map((file) => {

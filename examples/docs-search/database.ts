@@ -17,9 +17,13 @@ export function openDatabase(file: string) {
 
 /** The database as it is. */
 export function connect(file: string) {
-  const client = new Database(file);
-  // Readers go on while another process ingests; a commit costs no wait for the disk, and a crash no more than that commit.
-  client.pragma("journal_mode = WAL");
-  client.pragma("synchronous = NORMAL");
-  return drizzle({ client });
+  try {
+    const client = new Database(file);
+    // Readers go on while another process ingests; a commit need not wait for the disk, and a power cut costs no more than it.
+    client.pragma("journal_mode = WAL");
+    client.pragma("synchronous = NORMAL");
+    return drizzle({ client });
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}. Choose another file with --db.`, { cause: error });
+  }
 }

@@ -4,6 +4,8 @@ import type { Vector } from "./schema.ts";
 /** What an embedder gets to see of a passage. */
 export interface PassageText {
   package: string;
+  /** Path in the package without the ending; `sqlite-core/query-builders/select` tells more than many a heading. */
+  file: string;
   heading: string;
   text: string;
 }

@@ -40,8 +40,8 @@ export function endpointEmbedder(options: EndpointOptions): Embedder {
   };
 }
 
-function textOf({ package: name, heading, text }: PassageText): string {
-  return `${name} › ${heading}\n\n${text}`;
+function textOf({ package: name, file, heading, text }: PassageText): string {
+  return `${name}/${file}: ${heading}\n\n${text}`;
 }
 
 async function request(url: string, options: EndpointOptions, input: string[]): Promise<Vector[]> {

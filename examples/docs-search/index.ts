@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { count } from "drizzle-orm";
 import { ZeroQueryError } from "drizzle-vector";
 import colors from "picocolors";
@@ -20,10 +20,13 @@ interface Options {
   rebuild?: boolean;
 }
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const DATABASE = fileURLToPath(new URL("./docs.db", import.meta.url));
+
 const SAMPLES = [
   "watch files for changes",
   "show a progress bar in the terminal",
-  "join two tables and keep rows without a match",
+  "how to write a custom sqlite column type",
 ];
 const SAMPLE_LIMIT = 3;
 
@@ -32,7 +35,7 @@ const program = new Command("npm run demo --")
   .argument("[question...]", "what you want to know; without it, three sample questions")
   .option("-l, --limit <number>", "how many hits", wholeNumber, 5)
   .option("-p, --package <name>", "search one package only")
-  .option("--db <file>", "the SQLite file", fileURLToPath(new URL("./docs.db", import.meta.url)))
+  .addOption(new Option("--db <file>", "the SQLite file").default(DATABASE, "docs.db beside the demo"))
   .option("--rebuild", "start over with an empty database")
   .addHelpText(
     "after",
@@ -75,8 +78,7 @@ async function bringUpToDate(db: Db, embedder: Embedder, rebuild: boolean | unde
   const start = performance.now();
   const progress = createProgress(process.stderr);
   try {
-    const root = fileURLToPath(new URL("../..", import.meta.url));
-    const report = await ingest(db, embedder, { root, rebuild, onProgress: progress.update });
+    const report = await ingest(db, embedder, { root: ROOT, rebuild, onProgress: progress.update });
     const total = db.select({ packages: count() }).from(packages).get()!.packages;
     const news = report.changedPackages === 0 ? "nothing new" : `+${report.addedPassages} −${report.removedPassages}`;
     const size = `${db.select({ all: count() }).from(passages).get()!.all.toLocaleString("en")} passages of ${total} packages`;
@@ -98,9 +100,15 @@ function checkPackage(db: Db, name: string | undefined): void {
     .all()
     .map((row) => row.name);
   if (names.includes(name)) return;
-  const similar = names.filter((other) => other.includes(name) || name.includes(other)).slice(0, 5);
+  const similar = names.filter((other) => other.includes(name) || sharedStart(other, name) >= 3).slice(0, 5);
   const hint = similar.length > 0 ? ` Did you mean ${similar.join(", ")}?` : "";
   throw new Error(`No documentation of a package "${name}" is installed.${hint}`);
+}
+
+function sharedStart(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
 }
 
 async function answer(db: Db, embedder: Embedder, question: string, options: SearchOptions): Promise<void> {

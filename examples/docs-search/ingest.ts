@@ -1,5 +1,12 @@
 import { eq, inArray, sql } from "drizzle-orm";
-import { CORPUS_VERSION, type FilePassage, findPackages, type PackageDocs, readPassages } from "./corpus.ts";
+import {
+  CORPUS_VERSION,
+  type FilePassage,
+  findPackages,
+  type PackageDocs,
+  pathInPackage,
+  readPassages,
+} from "./corpus.ts";
 import type { Db } from "./database.ts";
 import type { Embedder, PassageText } from "./embedder.ts";
 import { model, packages, passages, type Vector } from "./schema.ts";
@@ -51,8 +58,12 @@ export async function ingest(db: Db, embedder: Embedder, options: IngestOptions)
     isRebuilt = embedder.fit !== undefined && changed > REFIT_SHARE * current!.fittedPassages;
   }
   if (isRebuilt) {
-    onProgress?.("Reading the documentation", 0, 1);
-    changes = found.map((docs) => ({ docs, added: readPassages(root, docs), removedIds: [] }));
+    // An endpoint that does not answer shall not cost the vectors there are.
+    if (embedder.fit === undefined) await embedder.embedQuestion("Are you there?");
+    changes = found.map((docs, i) => {
+      onProgress?.("Reading the documentation", i + 1, found.length);
+      return { docs, added: readPassages(root, docs), removedIds: [] };
+    });
     startOver(db, embedder, modelName, changes, onProgress);
   }
 
@@ -149,8 +160,9 @@ function write(db: Db, change: Change, vectors: Vector[], isRebuilt: boolean): v
   });
 }
 
-function describe({ name }: PackageDocs, { heading, text }: FilePassage): PassageText {
-  return { package: name, heading, text };
+function describe({ name }: PackageDocs, { file, heading, text }: FilePassage): PassageText {
+  const path = pathInPackage(file, name).replace(/\.(md|markdown|d\.[cm]?ts)$/i, "");
+  return { package: name, file: path, heading, text };
 }
 
 function countOf({ added, removedIds }: Change): number {

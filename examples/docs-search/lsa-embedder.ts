@@ -40,8 +40,8 @@ export function lsaEmbedder(db: Db): Embedder {
 }
 
 /** A heading says in three words what the passage needs thirty for. */
-function textOf({ package: name, heading, text }: PassageText): string {
-  return [name, heading, heading, heading, text].join("\n");
+function textOf({ package: name, file, heading, text }: PassageText): string {
+  return [name, file, heading, heading, heading, text].join("\n");
 }
 
 function readVectors(db: Db, texts: string[]): WordVectors {

@@ -53,7 +53,8 @@ function blocksOf(markdown: string): Block[] {
   let fence = "";
 
   const close = (kind: "prose" | "code") => {
-    const text = kind === "code" ? shorten(lines.join("\n")) : plain(lines.join("\n"));
+    const source = lines.join("\n");
+    const text = kind === "code" ? shorten(source) : isNavigation(source) ? "" : plain(source);
     if (text !== "") blocks.push({ kind, text });
     lines = [];
   };
@@ -134,6 +135,14 @@ function withoutComments(markdown: string): string {
 
 function title(markdown: string): string {
   return plain(markdown).replace(/`/g, "").replace(/:$/, "");
+}
+
+/** A row of links to other places, with hardly a word of its own. */
+function isNavigation(markdown: string): boolean {
+  const link = /!?\[[^\]]*\](\([^)]*\)|\[[^\]]*\])/g;
+  const ownWords = plain(markdown.replace(link, "")).match(/\p{L}{2,}/gu) ?? [];
+  const links = markdown.match(link) ?? [];
+  return links.length > 1 && ownWords.length < links.length;
 }
 
 /** The words a reader sees. */

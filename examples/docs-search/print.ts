@@ -1,5 +1,6 @@
 import Table from "cli-table3";
 import colors from "picocolors";
+import { pathInPackage } from "./corpus.ts";
 import type { Answer, Hit } from "./search.ts";
 import { tokenize } from "./tokenizer.ts";
 
@@ -27,9 +28,7 @@ export function formatAnswer(question: string, answer: Answer, terminalColumns: 
 }
 
 function sourceOf({ package: name, version, file }: Hit): string {
-  // The path from the package's own folder: what comes before is the same for all its files.
-  const path = file.slice(file.lastIndexOf(`node_modules/${name}/`)).replace(`node_modules/${name}/`, "");
-  return `${colors.bold(name)} ${version}\n${colors.dim(path)}`;
+  return `${colors.bold(name)} ${version}\n${colors.dim(pathInPackage(file, name))}`;
 }
 
 function passageOf({ heading, text }: Hit, question: string): string {

@@ -1,6 +1,6 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
-import type { DbLike, Driver, Row, ScanStep, Session, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Step, Steps } from "./driver.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -26,15 +26,21 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   function answer(step: Step): unknown {
     if (step.type === "rows") return prepare(client, step.sql).all(...step.params);
     if (step.type === "select") return step.build(db).prepare().all(step.values);
-    return scan(step);
+    const { sql, params } = logged(step);
+    if (step.type === "query") return prepare(client, sql).all(...params);
+    return scan(step, sql, params);
   }
 
-  function scan(step: ScanStep): void {
+  function logged(step: ScanStep | QueryStep): { sql: string; params: unknown[] } {
     const { sql, params } = step.build(db).toSQL();
     const filled = fillPlaceholders(params, step.values);
     session.logger?.logQuery(sql, filled);
+    return { sql, params: filled };
+  }
+
+  function scan(step: ScanStep, sql: string, params: unknown[]): void {
     let batch: Row[] = [];
-    for (const row of prepare(client, sql).iterate(...filled)) {
+    for (const row of prepare(client, sql).iterate(...params)) {
       batch.push(row);
       if (batch.length === step.batchRows) {
         step.onRows(batch);
@@ -50,6 +56,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     name: "better-sqlite3",
     kind: "sync",
     connection: client,
+    isInTransaction: () => client.inTransaction,
     run: <T>(steps: () => Steps<T>) => clearly(() => inSnapshot(client, () => drive(steps(), answer))),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);

@@ -1,4 +1,5 @@
 import { entityKind } from "drizzle-orm";
+import { describe } from "../codec/codec.ts";
 import { UnsupportedDriverError } from "../errors.ts";
 import { betterSqlite3 } from "./better-sqlite3.ts";
 import { libsql } from "./libsql.ts";
@@ -53,6 +54,13 @@ export interface SelectStep {
   readonly values: Record<string, unknown>;
 }
 
+/** A select over the user's table whose rows are given as the driver gives them; logged. */
+export interface QueryStep {
+  readonly type: "query";
+  build(db: DbLike): SelectBuilder;
+  readonly values: Record<string, unknown>;
+}
+
 /** A statement of our own, not logged; gives all rows. */
 export interface RowsStep {
   readonly type: "rows";
@@ -60,7 +68,7 @@ export interface RowsStep {
   readonly params: readonly unknown[];
 }
 
-export type Step = ScanStep | SelectStep | RowsStep;
+export type Step = ScanStep | SelectStep | QueryStep | RowsStep;
 
 /** Work on a database, written once for drivers that answer at once and drivers that answer with promises. */
 export type Steps<T> = Generator<Step, T, any>;
@@ -71,6 +79,8 @@ export interface Driver<TKind extends Kind = Kind> {
   readonly kind: TKind;
   /** The driver's own connection: two handles on one connection share what hangs on it. */
   readonly connection: object;
+  /** Whether `run` would run inside a transaction of the caller's, whose changes may yet be rolled back. */
+  isInTransaction(): boolean;
   /**
    * Runs all steps in one read snapshot: the transaction that is open, or one of its own that is over when this returns.
    * Never takes a write lock.
@@ -100,7 +110,7 @@ export function driverOf(db: DbLike): Driver {
   throw new UnsupportedDriverError({
     subject: "db",
     expected: "a Drizzle database or transaction on better-sqlite3 or libSQL",
-    got: kind ?? "no Drizzle database",
+    got: kind ?? describe(db),
     hint: 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
   });
 }

@@ -1,3 +1,4 @@
+import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { type DbLike, driverOf } from "./driver.ts";
 
@@ -27,13 +28,20 @@ const configurations: WeakMap<object, Configuration> = shared("drizzle-vector:co
  * @example configure(db, { onEvent: (event) => console.warn(event.message, event.hint) });
  */
 export function configure(db: DbLike, configuration: Configuration): void {
+  if (typeof configuration !== "object" || configuration === null) {
+    throw new InvalidOptionError({
+      subject: "configuration",
+      expected: "an object of options of configure",
+      got: describe(configuration),
+    });
+  }
   const { onEvent, ...unknown } = configuration;
   const [name] = Object.keys(unknown);
   if (name !== undefined) {
     throw new InvalidOptionError({ subject: name, expected: "an option of configure: onEvent", got: name });
   }
   if (onEvent !== undefined && typeof onEvent !== "function") {
-    throw new InvalidOptionError({ subject: "onEvent", expected: "a function", got: typeof onEvent });
+    throw new InvalidOptionError({ subject: "onEvent", expected: "a function", got: describe(onEvent) });
   }
   const { connection } = driverOf(db);
   configurations.set(connection, { ...configurations.get(connection), ...configuration });

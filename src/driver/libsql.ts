@@ -1,5 +1,5 @@
 import { fillPlaceholders } from "drizzle-orm";
-import type { DbLike, Driver, Row, ScanStep, Session, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, Row, ScanStep, SelectBuilder, Session, Step, Steps } from "./driver.ts";
 
 interface Executor {
   execute(statement: { sql: string; args: unknown[] }): Promise<{ rows: ArrayLike<unknown>[] }>;
@@ -25,6 +25,7 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
     name: "libsql",
     kind: "async",
     connection: client,
+    isInTransaction: () => session.tx !== undefined,
     async run<T>(steps: () => Steps<T>): Promise<T> {
       if (session.tx) return drive(steps(), db, session, session.tx as Executor);
       if (await isInMemory(client)) return drive(steps(), db, session, client);
@@ -62,16 +63,22 @@ async function drive<T>(steps: Steps<T>, db: DbLike, session: Session, executor:
 async function answer(step: Step, db: DbLike, session: Session, executor: Executor): Promise<unknown> {
   if (step.type === "rows") return rowsOf(await executor.execute({ sql: step.sql, args: [...step.params] }));
   if (step.type === "select") return step.build(db).prepare().all(step.values);
-  return scan(step, db, session, executor);
+  if (step.type === "scan") return scan(step, db, session, executor);
+  return rowsOf(await execute(step.build(db), step.values, session, executor));
+}
+
+function execute(builder: SelectBuilder, values: Record<string, unknown>, session: Session, executor: Executor) {
+  const { sql, params } = builder.toSQL();
+  const args = fillPlaceholders(params, values);
+  session.logger?.logQuery(sql, args);
+  return executor.execute({ sql, args });
 }
 
 async function scan(step: ScanStep, db: DbLike, session: Session, executor: Executor): Promise<void> {
   let after: Row | undefined;
   for (;;) {
-    const { sql, params } = step.build(db, { after, rows: step.batchRows }).toSQL();
-    const args = fillPlaceholders(params, step.values);
-    session.logger?.logQuery(sql, args);
-    const rows = rowsOf(await executor.execute({ sql, args }));
+    const page = step.build(db, { after, rows: step.batchRows });
+    const rows = rowsOf(await execute(page, step.values, session, executor));
     if (rows.length > 0) step.onRows(rows);
     if (rows.length < step.batchRows) return;
     after = rows[rows.length - 1];

@@ -3,6 +3,7 @@ import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
 import { columnLabel, configOf } from "../schema/vector-column.ts";
 import type { AnyVectorColumn, ElementOf, VectorQuery } from "./hit.ts";
 import { checkVectorColumn } from "./keyed-table.ts";
+import { isPlaceholder } from "./options.ts";
 import { encodeQuery } from "./vector-query.ts";
 
 /** The SQL functions behind the metrics. The first three have the names they have in libSQL. */
@@ -44,7 +45,7 @@ export function distance<TColumn extends AnyVectorColumn>(
     },
   };
   // Checked now where it is known now; Drizzle encodes it once more when it builds the statement.
-  if (Array.isArray(query) || ArrayBuffer.isView(query)) encoder.mapToDriverValue(query);
+  if (!isPlaceholder(query)) encoder.mapToDriverValue(query);
   const element =
     shape.element === "float16" || shape.element === "int8" ? sql.raw(`, '${shape.element}'`) : sql.raw("");
   const call = sql.raw(DISTANCE_FUNCTIONS[checked]);

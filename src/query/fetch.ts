@@ -1,4 +1,4 @@
-import { getTableColumns, is, sql, Table } from "drizzle-orm";
+import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import type { DbLike, SelectBuilder, SelectStep } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
@@ -19,27 +19,47 @@ const KEYS = "_dv_keys";
  * @throws {InvalidOptionError} when `select` is no object of fields, is empty, or takes a name that hits use
  */
 export function fieldsOf({ columns }: KeyedTable, select: unknown, reserved: readonly string[]): Fields {
-  if (select === undefined) {
-    return Object.fromEntries(Object.entries(columns).filter(([, column]) => configOf(column) === undefined));
-  }
-  if (typeof select !== "object" || select === null || Object.keys(select).length === 0) {
-    throw new InvalidOptionError({
-      subject: "select",
-      expected: "an object of fields, such as { id: docs.id }",
-      got: typeof select === "object" && select !== null ? "an empty object" : describe(select),
-    });
-  }
-  const taken = Object.keys(select).find((name) => name === RANK || reserved.includes(name));
+  if (select !== undefined) checkFields(select, "select");
+  const fields = (select as Fields | undefined) ?? withoutVectors(columns);
+  const taken = Object.keys(fields).find((name) => name === RANK || reserved.includes(name));
   if (taken !== undefined) {
     throw new InvalidOptionError({
       subject: `select.${taken}`,
       expected: "a name without a meaning of its own",
       got: taken,
+      hint: "Select the field under another name.",
     });
   }
   return Object.fromEntries(
-    Object.entries(select).map(([name, field]) => [name, is(field, Table) ? getTableColumns(field) : field]),
+    Object.entries(fields).map(([name, field]) => [name, is(field, Table) ? getTableColumns(field) : field]),
   );
+}
+
+function withoutVectors(columns: Fields): Fields {
+  return Object.fromEntries(Object.entries(columns).filter(([, column]) => configOf(column) === undefined));
+}
+
+/** Drizzle meets anything else with an error that names no field. */
+function checkFields(fields: unknown, subject: string): void {
+  const isObject = typeof fields === "object" && fields !== null && !Array.isArray(fields);
+  if (isObject && Object.keys(fields).length > 0) {
+    for (const [name, field] of Object.entries(fields)) {
+      if (!isField(field)) checkFields(field, `${subject}.${name}`);
+    }
+    return;
+  }
+  throw new InvalidOptionError({
+    subject,
+    expected:
+      subject === "select"
+        ? "an object of fields, such as { id: docs.id }"
+        : "a column, an SQL expression, or an object of both",
+    got: isObject ? "an empty object" : describe(fields),
+  });
+}
+
+function isField(value: unknown): boolean {
+  return [Column, SQL, SQL.Aliased, Table, Subquery].some((kind) => is(value, kind as typeof Column));
 }
 
 /**

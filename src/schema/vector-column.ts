@@ -114,7 +114,9 @@ export function isVectorColumn(value: unknown): boolean {
 
 /** Dimensions, element and mode of a vector column, or undefined for anything else. */
 export function configOf(column: unknown): FieldConfig | undefined {
-  const config = (column as { config?: { fieldConfig?: FieldConfig } } | null | undefined)?.config?.fieldConfig;
+  // Its builder has the same config, and no name and no table.
+  if (!is(column, Column)) return undefined;
+  const config = (column as unknown as { config?: { fieldConfig?: FieldConfig } }).config?.fieldConfig;
   return config?.drizzleVector === true ? config : undefined;
 }
 

@@ -102,6 +102,8 @@ describe("cutting Markdown", () => {
       "- Usage, options and everything else",
       "## Example",
       "```js\nrun();\n```",
+      "## Elsewhere",
+      "[Guide](guide.md) | [Options](options.md) | [Events](events.md)",
       "## Empty",
       "## License",
       "MIT, which is a licence that permits nearly everything.",
@@ -380,7 +382,7 @@ describe("ingest", () => {
   it("stores for a fitted passage the vector it has when it is embedded again", async () => {
     await run();
     const { package: name, heading, text, embedding } = db.select().from(passages).get()!;
-    const [again] = await lsaEmbedder(db).embedPassages([{ package: name, heading, text }]);
+    const [again] = await lsaEmbedder(db).embedPassages([{ package: name, file: "README", heading, text }]);
     expect([...again!]).toEqual([...embedding]);
   });
 
@@ -467,6 +469,14 @@ describe("ingest", () => {
     expect(await ingest(db, constant, { root: folder })).toMatchObject({ isRebuilt: false, changedPackages: 0 });
   });
 
+  it("keeps what it has when another model does not answer", async () => {
+    await run();
+    const silent = endpointEmbedder({ url: "http://127.0.0.1:1", model: "small", retryMs: 1 });
+    await expect(ingest(db, silent, { root: folder })).rejects.toThrow("cannot be reached");
+    expect(stored().length).toBe(6);
+    expect(await run()).toMatchObject({ isRebuilt: false, changedPackages: 0 });
+  });
+
   it("goes on where it stopped", async () => {
     let calls = 0;
     const failing: Embedder = {
@@ -489,7 +499,7 @@ describe("ingest", () => {
   it("reports each stage from its start to its end", async () => {
     const stages: string[] = [];
     await run({ onProgress: (stage: string, done: number, total: number) => stages.push(`${stage} ${done}/${total}`) });
-    expect(stages[0]).toBe("Reading the documentation 0/1");
+    expect(stages.slice(0, 3)).toEqual([1, 2, 3].map((i) => `Reading the documentation ${i}/3`));
     expect(stages).toContain("Learning the words 100/100");
     expect(stages.at(-1)).toBe("Embedding passages 6/6");
   });
@@ -554,7 +564,7 @@ describe("an OpenAI-compatible endpoint", () => {
   });
   afterEach(() => new Promise((resolve) => server.close(resolve)));
 
-  const passage = (text: string) => ({ package: "tool", heading: "Usage", text });
+  const passage = (text: string) => ({ package: "tool", file: "docs/guide", heading: "Usage", text });
   const embedder = (more = {}) => endpointEmbedder({ url, model: "small", key: "secret", retryMs: 1, ...more });
 
   it("sends a batch in one request and gives unit vectors in the order of the texts", async () => {
@@ -566,7 +576,7 @@ describe("an OpenAI-compatible endpoint", () => {
         authorization: "Bearer secret",
         body: {
           model: "small",
-          input: ["tool › Usage\n\none", "tool › Usage\n\ntwo"],
+          input: ["tool/docs/guide: Usage\n\none", "tool/docs/guide: Usage\n\ntwo"],
           dimensions: DIMENSIONS,
           encoding_format: "float",
         },

@@ -1,0 +1,79 @@
+import type { Driver, Row, Steps } from "../driver/driver.ts";
+import type { IndexDefinition } from "../migration/definition.ts";
+import { findIndex, type IndexRecord, type Installed, type Problem, problemsOf, readInstalled } from "../migration/installed.ts";
+import { isSameName } from "../schema/names.ts";
+
+/** What a connection finds of one recorded index: whether its triggers follow every write. */
+export interface Attachment {
+  readonly name: string;
+  readonly record: IndexRecord;
+  /** Empty: attached. Anything else: writes may have gone by unseen, and nothing of the index can be trusted. */
+  readonly problems: readonly Problem[];
+}
+
+interface Seen {
+  readonly schemaVersion: string;
+  readonly attachments: readonly Attachment[];
+}
+
+/** What was found at which schema_version; any change of the schema, by whichever process, moves that number. */
+const seen = new WeakMap<object, Seen>();
+
+/**
+ * The recorded indexes of a database, checked against its tables and triggers. Looked up anew when the schema has changed, so
+ * that a recreated table is noticed by the next query of every process; otherwise it costs one PRAGMA.
+ *
+ * @param isShared - whether the steps run in a transaction of the caller's: a schema seen there may be rolled back, and its
+ * number be given out again
+ */
+export function* attachmentsOf({ connection }: Driver, isShared: boolean): Steps<readonly Attachment[]> {
+  const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
+  const schemaVersion = String(row?.[0]);
+  const known = seen.get(connection);
+  if (known?.schemaVersion === schemaVersion) return known.attachments;
+  const attachments = checked(yield* installedIn());
+  if (!isShared) seen.set(connection, { schemaVersion, attachments });
+  return attachments;
+}
+
+/** Forgets what is known of a connection: for changes of the registry, which do not move schema_version. */
+export function forgetAttachments(connection: object): void {
+  seen.delete(connection);
+}
+
+/** What a database has of ours, read through a driver. */
+export function* installedIn(tables: readonly string[] = []): Steps<Installed> {
+  const reading = readInstalled(tables);
+  let next = reading.next();
+  while (!next.done) {
+    const rows: Row[] = yield { type: "rows", sql: next.value, params: [] };
+    next = reading.next(rows);
+  }
+  return next.value;
+}
+
+export function attachmentNamed(attachments: readonly Attachment[], name: string): Attachment | undefined {
+  return attachments.find((attachment) => isSameName(attachment.name, name));
+}
+
+/** The index a vector column belongs to, if any. */
+export function attachmentOfVector(attachments: readonly Attachment[], table: string, column: string): Attachment | undefined {
+  return attachments.find(({ record: { definition } }) => hasVector(definition, table, column));
+}
+
+function hasVector(definition: IndexDefinition | undefined, table: string, column: string): boolean {
+  if (!definition || !isSameName(definition.table, table)) return false;
+  return definition.vectors.some((vector) => isSameName(vector.column, column));
+}
+
+function checked(installed: Installed): Attachment[] {
+  return installed.indexes.flatMap(({ name, record }) => {
+    if (!record) return [];
+    const problems = record.definition ? problemsOf(record.definition, installed) : unreadable(name, record);
+    return [{ name: findIndex(installed, name)!.name, record, problems }];
+  });
+}
+
+function unreadable(name: string, { format }: IndexRecord): Problem[] {
+  return [{ code: "FORMAT_NEWER", object: name, message: `index ${name} has format ${format}, which this library cannot read` }];
+}

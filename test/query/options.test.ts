@@ -1,0 +1,270 @@
+import { sql } from "drizzle-orm";
+import { blob, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { drizzle as drizzleProxy } from "drizzle-orm/sqlite-proxy";
+import { describe, expect, test } from "vitest";
+import { configure, DrizzleVectorError, distance, nearest, registerFunctions, vectorColumn } from "../../src/index.ts";
+import { openBetterSqlite3 } from "../helpers/databases.ts";
+
+const docs = sqliteTable("docs", {
+  id: integer().primaryKey(),
+  title: text(),
+  raw: blob(),
+  v: vectorColumn(2),
+  bits: vectorColumn({ dimensions: 8, element: "bit" }),
+});
+
+function opened() {
+  const { db, client } = openBetterSqlite3();
+  client.exec(`create table docs (id integer primary key, title text, raw blob, v blob, bits blob);
+    insert into docs (id, title, v) values (1, 'a', x'0000803f00000000'), (2, 'b', x'0000000000000040')`);
+  return { db, client };
+}
+
+/** Everything of an error that users may rely on, shown whole. */
+function errorOf(work: () => unknown) {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof DrizzleVectorError)) throw error;
+    return { name: error.name, code: error.code, message: error.message };
+  }
+  return undefined;
+}
+
+const searchIn = (column: unknown, query: unknown, options?: unknown) =>
+  nearest(opened().db, column as any, query as any, options as any);
+const search = (options: unknown) => searchIn(docs.v, [1, 0], options);
+
+describe("options of nearest out of range throw at once, before any SQL", () => {
+  test.each(
+    [
+      [{ limit: -1 }, "limit: expected a whole number, 0 or larger, got -1"],
+      [{ limit: 1.5 }, "limit: expected a whole number, 0 or larger, got 1.5"],
+      [{ limit: Number.NaN }, "limit: expected a whole number, 0 or larger, got NaN"],
+      [{ limit: Number.POSITIVE_INFINITY }, "limit: expected a whole number, 0 or larger, got Infinity"],
+      [{ limit: "5" }, 'limit: expected a whole number, 0 or larger, got text "5"'],
+      [{ limit: null }, "limit: expected a whole number, 0 or larger, got null"],
+      [{ limit: 5n }, "limit: expected a whole number, 0 or larger, got 5"],
+      [{ offset: -1 }, "offset: expected a whole number, 0 or larger, got -1"],
+      [{ offset: 0.5 }, "offset: expected a whole number, 0 or larger, got 0.5"],
+      [{ offset: Number.NaN }, "offset: expected a whole number, 0 or larger, got NaN"],
+      [{ offset: "1" }, 'offset: expected a whole number, 0 or larger, got text "1"'],
+      [{ maxDistance: Number.NaN }, "maxDistance: expected a number, got NaN"],
+      [{ maxDistance: "1" }, 'maxDistance: expected a number, got text "1"'],
+      [{ recall: 0.4 }, "recall: expected a number 0.5..1, got 0.4"],
+      [{ recall: 1.01 }, "recall: expected a number 0.5..1, got 1.01"],
+      [{ recall: Number.NaN }, "recall: expected a number 0.5..1, got NaN"],
+      [{ where: "id = 1" }, `where: expected a Drizzle condition, such as eq(docs.course, 'ml'), got text "id = 1"`],
+      [{ where: { id: 1 } }, "where: expected a Drizzle condition, such as eq(docs.course, 'ml'), got Object"],
+      [{ where: null }, "where: expected a Drizzle condition, such as eq(docs.course, 'ml'), got null"],
+      [
+        { top: 5 },
+        "top: expected an option of nearest: select, where, limit, offset, maxDistance, metric, recall, got top",
+      ],
+      [{ select: {} }, "select: expected an object of fields, such as { id: docs.id }, got an empty object"],
+      [{ select: [docs.id] }, "select: expected an object of fields, such as { id: docs.id }, got Array"],
+      [{ select: "id" }, 'select: expected an object of fields, such as { id: docs.id }, got text "id"'],
+      [{ select: null }, "select: expected an object of fields, such as { id: docs.id }, got null"],
+      [
+        { select: { id: "id" } },
+        'select.id: expected a column, an SQL expression, or an object of both, got text "id"',
+      ],
+      [
+        { select: { of: { id: undefined } } },
+        "select.of.id: expected a column, an SQL expression, or an object of both, got undefined",
+      ],
+      [
+        { select: { $distance: docs.id } },
+        "select.$distance: expected a name without a meaning of its own, got $distance",
+      ],
+      [{ select: { $rank: docs.id } }, "select.$rank: expected a name without a meaning of its own, got $rank"],
+      ["limit", 'options: expected an object of options of nearest, got text "limit"'],
+      [null, "options: expected an object of options of nearest, got null"],
+    ].map(([options, message]) => [message as string, options] as const),
+  )("%s", (message, options) => {
+    expect(errorOf(() => search(options))).toEqual({ name: "InvalidOptionError", code: "INVALID_OPTION", message });
+  });
+
+  test.each(
+    [
+      [docs.v, [1, 0], "hamming", 'docs.v: expected a metric of float32: cosine, l2, dot, got text "hamming"'],
+      [docs.v, [1, 0], "toString", 'docs.v: expected a metric of float32: cosine, l2, dot, got text "toString"'],
+      [docs.v, [1, 0], null, "docs.v: expected a metric of float32: cosine, l2, dot, got null"],
+      [docs.bits, new Uint8Array(1), "cosine", 'docs.bits: expected a metric of bit: hamming, got text "cosine"'],
+    ].map(([column, query, metric, message]) => [message as string, column, query, metric] as const),
+  )("a metric the element does not have: %s", (message, column, query, metric) => {
+    const expected = { name: "MetricError", code: "INVALID_METRIC", message };
+    expect(errorOf(() => searchIn(column, query, { metric }))).toEqual(expected);
+    expect(errorOf(() => distance(column as any, query as any, metric as any))).toEqual(expected);
+  });
+
+  test.each(
+    [
+      [[1], "DIMENSION_MISMATCH", "docs.v: expected 2 dimensions, got 1"],
+      [new Float32Array(3), "DIMENSION_MISMATCH", "docs.v: expected 2 dimensions, got 3"],
+      [
+        [1, Number.NaN],
+        "INVALID_VECTOR",
+        "docs.v[1]: expected a finite number within ±3.4028234663852886e38 (float32), got NaN",
+      ],
+      [
+        [1, 4e38],
+        "INVALID_VECTOR",
+        "docs.v[1]: expected a finite number within ±3.4028234663852886e38 (float32), got 4e+38",
+      ],
+      ["[1,0]", "INVALID_VECTOR", 'docs.v: expected an array or typed array of numbers, got text "[1,0]"'],
+      [undefined, "INVALID_VECTOR", "docs.v: expected an array or typed array of numbers, got undefined"],
+      [[0, 0], "ZERO_QUERY", "docs.v: expected a query with a direction under cosine, got a vector of zeros"],
+      // Below half of the least float32: stored it would be zero, so as a query it is zero.
+      [[1e-50, -0], "ZERO_QUERY", "docs.v: expected a query with a direction under cosine, got a vector of zeros"],
+    ].map(([query, code, message]) => [message, code, query] as const),
+  )("a query that does not fit: %s", (message, code, query) => {
+    expect(errorOf(() => searchIn(docs.v, query))).toMatchObject({ code, message });
+    if (query !== undefined)
+      expect(errorOf(() => searchIn(docs.v, sql.placeholder("q")).prepare().all({ q: query }))).toMatchObject({
+        code,
+        message,
+      });
+  });
+
+  test("a placeholder that is not filled is a query that is undefined", () => {
+    expect(errorOf(() => searchIn(docs.v, sql.placeholder("q")).all())).toMatchObject({
+      message: "docs.v: expected an array or typed array of numbers, got undefined",
+    });
+  });
+
+  test("a zero query is fine under l2 and dot", () => {
+    expect(searchIn(docs.v, [0, 0], { metric: "l2" }).all()).toHaveLength(2);
+    expect(searchIn(docs.v, [0, 0], { metric: "dot" }).all()).toHaveLength(2);
+  });
+
+  test("a subquery without a name, or over a key called rank or distance", () => {
+    for (const alias of ["", undefined, 5]) {
+      expect(errorOf(() => search({}).as(alias as any))?.message).toMatch(
+        /^as: expected a name for the subquery, got /,
+      );
+    }
+    const ranks = sqliteTable("docs", { rank: integer("id").primaryKey(), v: vectorColumn(2) });
+    expect(errorOf(() => searchIn(ranks.v, [1, 0]).as("hits"))).toMatchObject({
+      code: "INVALID_OPTION",
+      message: "docs.rank: expected a key column that is not called rank or distance, got rank",
+    });
+  });
+});
+
+test("undefined options are left out, and large ones are no trouble", () => {
+  const nothing = { limit: undefined, offset: undefined, where: undefined, select: undefined, metric: undefined };
+  expect(search({ ...nothing, maxDistance: undefined, recall: undefined }).all()).toHaveLength(2);
+  expect(search(undefined).all()).toHaveLength(2);
+  expect(
+    search({ limit: Number.MAX_SAFE_INTEGER, offset: 1 })
+      .all()
+      .map(({ id }: any) => id),
+  ).toEqual([2]);
+  expect(search({ limit: Number.MAX_VALUE, offset: Number.MAX_VALUE }).all()).toEqual([]);
+  expect(search({ limit: 1, offset: 1e15 }).all()).toEqual([]);
+  expect(search({ maxDistance: Number.NEGATIVE_INFINITY }).all()).toEqual([]);
+  expect(search({ maxDistance: Number.POSITIVE_INFINITY }).all()).toHaveLength(2);
+});
+
+test("options from JSON cannot reach a prototype", () => {
+  const options = JSON.parse(`{"limit": 1, "__proto__": {"limit": 2, "polluted": true},
+    "constructor": {"prototype": {"polluted": true}}, "prototype": {"polluted": true}}`);
+  const before = Object.getOwnPropertyNames(Object.prototype).sort();
+  expect(search(options).all()).toEqual([{ id: 1, title: "a", raw: null, $distance: 0 }]);
+  expect(Object.getOwnPropertyNames(Object.prototype).sort()).toEqual(before);
+  expect(({} as any).polluted).toBeUndefined();
+  // What stands on a prototype is no option either.
+  expect(search(Object.create({ limit: 0 })).all()).toHaveLength(2);
+});
+
+describe("columns and keys that cannot be searched", () => {
+  test.each(
+    [
+      [docs.title, "docs.title: expected a vectorColumn of a table, got a column of type SQLiteText"],
+      [docs.raw, "docs.raw: expected a vectorColumn of a table, got a column of type SQLiteBlob"],
+      [docs, "column: expected a vectorColumn of a table, got SQLiteTable"],
+      ["v", 'column: expected a vectorColumn of a table, got text "v"'],
+      [undefined, "column: expected a vectorColumn of a table, got undefined"],
+      [null, "column: expected a vectorColumn of a table, got null"],
+      [sql`v`, "column: expected a vectorColumn of a table, got SQL"],
+      [vectorColumn(2), "column: expected a vectorColumn of a table, got SQLiteCustomColumnBuilder"],
+    ].map(([column, message]) => [message as string, column] as const),
+  )("%s", (message, column) => {
+    const expected = {
+      name: "UnsupportedColumnError",
+      code: "UNSUPPORTED_COLUMN",
+      message: expect.stringMatching(message.replace(/SQLiteBlob$/, "SQLiteBlob(Buffer|JSON)?")),
+    };
+    expect(errorOf(() => searchIn(column, [1, 0]))).toEqual(expected);
+    expect(errorOf(() => distance(column as any, [1, 0]))).toEqual(expected);
+  });
+
+  test("a table without a primary key, or with a part of it that may be NULL", () => {
+    const keyless = sqliteTable("docs", { id: integer(), v: vectorColumn(2) });
+    expect(errorOf(() => searchIn(keyless.v, [1, 0]))).toEqual({
+      name: "UnsupportedKeyError",
+      code: "UNSUPPORTED_KEY",
+      message: "docs: expected a primary key, got none",
+    });
+    const nullable = sqliteTable("docs", { a: integer().notNull(), b: text("part_b"), v: vectorColumn(2) }, (t) => [
+      primaryKey({ columns: [t.a, t.b] }),
+    ]);
+    expect(errorOf(() => searchIn(nullable.v, [1, 0]))).toMatchObject({
+      code: "UNSUPPORTED_KEY",
+      message: "docs.part_b: expected a part of the primary key that is notNull(), got one that may be NULL",
+    });
+  });
+
+  test("default fields that have the name of a hit's own", () => {
+    const named = sqliteTable("docs", { id: integer().primaryKey(), $distance: text("title"), v: vectorColumn(2) });
+    expect(errorOf(() => searchIn(named.v, [1, 0]))?.message).toBe(
+      "select.$distance: expected a name without a meaning of its own, got $distance",
+    );
+    expect(searchIn(named.v, [1, 0], { select: { d: named.$distance }, limit: 1 }).all()).toEqual([
+      { d: "a", $distance: 0 },
+    ]);
+  });
+});
+
+describe("handles that are no database on better-sqlite3 or libSQL", () => {
+  const proxy = drizzleProxy(async () => ({ rows: [] }));
+  test.each(
+    [
+      [proxy, /^SQLiteRemoteSession$/],
+      [{}, /^Object$/],
+      [{ session: {} }, /^Object$/],
+      [undefined, /^undefined$/],
+      [null, /^null$/],
+      ["docs.db", /^text "docs\.db"$/],
+      ["client", /^Database$/],
+    ].map(([handle, got]) => [got as RegExp, handle] as const),
+  )("a handle of the kind %s", (got, handle) => {
+    const db = handle === "client" ? opened().client : handle;
+    for (const call of [
+      () => nearest(db as any, docs.v, [1, 0]),
+      () => registerFunctions(db as any),
+      () => configure(db as any, {}),
+    ]) {
+      expect(call).toThrow(
+        expect.objectContaining({
+          name: "UnsupportedDriverError",
+          code: "UNSUPPORTED_DRIVER",
+          subject: "db",
+          expected: "a Drizzle database or transaction on better-sqlite3 or libSQL",
+          got: expect.stringMatching(got),
+          hint: 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
+        }),
+      );
+    }
+  });
+});
+
+test("configure refuses what is no option of it", () => {
+  const { db } = opened();
+  const of = (configuration: unknown) => errorOf(() => configure(db, configuration as any))?.message;
+  expect(of({ onEvents: () => {} })).toBe("onEvents: expected an option of configure: onEvent, got onEvents");
+  expect(of({ onEvent: "log" })).toBe('onEvent: expected a function, got text "log"');
+  expect(of(undefined)).toBe("configuration: expected an object of options of configure, got undefined");
+  expect(of({})).toBeUndefined();
+});
