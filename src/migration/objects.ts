@@ -29,7 +29,7 @@ export const DROP_REGISTRY = `DROP TABLE IF EXISTS ${identifier(REGISTRY)}`;
  * | `_head` | vectors | one row a vector column: current generation and the log row `(seq, nonce)` it was built at; 0: none yet |
  * | `_chunks` | vectors | the bytes of each generation, in parts |
  * | `_keys` | a key that is no INTEGER PRIMARY KEY | id and key |
- * | `_evicted` | text or keys | ids a guard saw and no sweep has looked at yet, most often none |
+ * | `_evicted` | text or keys | the last ids a guard saw in the way of a statement and that are still there: none or a few |
  * | `_fts` | text | a copy of the text columns in c0..cn, and FTS5's index over it |
  */
 export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObject[] {
@@ -55,7 +55,7 @@ export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObj
   }
   if (identity.map) add(tables.keys, identity.map.create);
   if (definition.text || identity.map) {
-    add(tables.evicted, `CREATE TABLE ${identifier(tables.evicted)} (id INTEGER PRIMARY KEY)`);
+    add(tables.evicted, `CREATE TABLE ${identifier(tables.evicted)} (seq INTEGER PRIMARY KEY, id INTEGER NOT NULL)`);
   }
   if (definition.text) {
     const columns = definition.text.columns.map((_, i) => `c${i}`).join(", ");
