@@ -142,7 +142,8 @@ function linkPackages({ root, line }: ScratchApp): void {
   const drizzle = line === "0.x" ? "node_modules" : "test/drizzle-1.0/node_modules";
   for (const name of ["drizzle-orm", "drizzle-kit"]) link(join(drizzle, name), root, name);
   const { dependencies } = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8"));
-  for (const name of ["better-sqlite3", "@libsql/client", ...Object.keys(dependencies)]) link(join("node_modules", name), root, name);
+  for (const name of ["better-sqlite3", "@libsql/client", ...Object.keys(dependencies)])
+    link(join("node_modules", name), root, name);
 }
 
 function link(from: string, root: string, name: string): void {

@@ -61,7 +61,10 @@ test("a text key survives the recreate that renumbers the rowids", async () => {
   const app = await appWith({ "schema.ts": schema(columns) });
   await app.cli("generate");
   await app.kit("migrate");
-  write(app, "INSERT INTO docs VALUES ('a', 'apple'), ('b', 'banana'), ('c', 'cherry'); DELETE FROM docs WHERE slug = 'a'");
+  write(
+    app,
+    "INSERT INTO docs VALUES ('a', 'apple'), ('b', 'banana'), ('c', 'cherry'); DELETE FROM docs WHERE slug = 'a'",
+  );
   app.write("schema.ts", schema('slug: text().primaryKey(), body: text().notNull().default("")'));
   await app.cli("generate");
   await app.kit("migrate");
@@ -128,9 +131,15 @@ test("schema files in folders and behind globs, paths of the tsconfig, .env and 
   tablesFilter: ["!_dv_*"],
 };`,
   });
-  expect(await app.cli("generate")).toMatchObject({ code: 0, output: expect.stringContaining("+ create index docs_search") });
+  expect(await app.cli("generate")).toMatchObject({
+    code: 0,
+    output: expect.stringContaining("+ create index docs_search"),
+  });
   await app.kit("migrate");
-  expect(await app.cli("check")).toMatchObject({ code: 0, output: "In step with migrations and app.db: docs_search\n" });
+  expect(await app.cli("check")).toMatchObject({
+    code: 0,
+    output: "In step with migrations and app.db: docs_search\n",
+  });
 });
 
 test.runIf(tested === "0.x")("casing of the config names the columns", async () => {
@@ -188,7 +197,9 @@ test("push with the filter leaves our tables alone; a recreate it makes is found
   await app.kit("push", "--force");
   const check = await app.cli("check", "--json");
   expect(check.code).toBe(1);
-  const messages = JSON.parse(check.output).findings.map(({ where, message }: Record<string, string>) => `${where}: ${message}`);
+  const messages = JSON.parse(check.output).findings.map(
+    ({ where, message }: Record<string, string>) => `${where}: ${message}`,
+  );
   expect(messages).toContain(`database: trigger ${triggers.insert} is missing`);
 });
 
@@ -199,7 +210,10 @@ test("without the filter push would drop our tables, which check says before and
   await app.cli("generate");
   await app.kit("migrate");
   const before = await app.cli("check");
-  expect(before).toMatchObject({ code: 1, output: expect.stringContaining("tablesFilter does not keep drizzle-kit push") });
+  expect(before).toMatchObject({
+    code: 1,
+    output: expect.stringContaining("tablesFilter does not keep drizzle-kit push"),
+  });
 
   await app.kit("push", "--force");
   app.write("drizzle.config.ts", config(', tablesFilter: "docs"'));

@@ -91,7 +91,9 @@ function saysUnchanged(output: string): boolean {
 function failureIn(output: string, code: number | null): string {
   if (needsAnswer(output)) return "a question and no terminal to ask it in";
   const lines = stripVTControlCharacters(output).split("\n");
-  const told = lines.find((line) => /error|collision|not exist|unrecognized|required|invalid|conflict|duplicate/i.test(line));
+  const told = lines.find((line) =>
+    /error|collision|not exist|unrecognized|required|invalid|conflict|duplicate/i.test(line),
+  );
   return told?.trim() ?? `no migration (exit code ${code})`;
 }
 
