@@ -89,6 +89,15 @@ test("an index on a table that no migration makes takes drizzle-kit's new migrat
   expect(output).toContain("export it from a schema file");
 });
 
+test("a file that is no database is told; check could not tell", async () => {
+  for (const [name, message] of [
+    ["schema.ts", "expected a SQLite database that can be read, got file is not a database"],
+    ["nothing.db", "--db: expected a database file, got nothing at "],
+  ] as const) {
+    expect(await app.cli("check", "--db", name)).toMatchObject({ code: 2, output: expect.stringContaining(message) });
+  }
+});
+
 test("an unknown flag goes to drizzle-kit, and what it says of it is the error", async () => {
   expect(await failure("--nonsense")).toMatch(/nonsense[\s\S]*error drizzle-kit/);
 });

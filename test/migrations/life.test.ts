@@ -1,9 +1,7 @@
 import Database from "better-sqlite3";
-import { drizzle } from "drizzle-orm/better-sqlite3";
-import { migrate } from "drizzle-orm/better-sqlite3/migrator";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { namesOf } from "../../src/schema/names.ts";
-import { hasTerminal, type Outcome, ScratchApp, tested } from "./scratch-app.ts";
+import { applyMigrations, hasTerminal, type Outcome, ScratchApp, tested } from "./scratch-app.ts";
 import { installedWriters, writeFromApp } from "./writers.ts";
 
 /** A schema of one table with an index; each test changes a part of it, as a developer would. */
@@ -102,9 +100,16 @@ function matches(word: string): number {
   return query(`SELECT rowid FROM ${tables.fts} WHERE ${tables.fts} MATCH ?`, `"${word}"`).length;
 }
 
+/** With Drizzle's own migrator, as an app does when it starts; `drizzle-kit migrate` has its turn in other tests. */
+function migrateApp(): void {
+  const database = new Database(app.database);
+  applyMigrations(database, app);
+  database.close();
+}
+
 /** What has to hold after every step: applied, every writer followed, both tools content, nothing left to do. */
 async function expectSettled(text: string[]): Promise<void> {
-  expect(await app.kit("migrate")).toMatchObject({ code: 0 });
+  migrateApp();
   writeFromEverywhere();
   const indexed = text.map((_, i) => `c${i}`).join(", ");
   expect(query(`SELECT rowid, ${indexed} FROM ${tables.fts} ORDER BY rowid`)).toEqual(
@@ -126,7 +131,7 @@ describe("the life of an app", () => {
     const { sql, output } = await generated();
     expect(sql).not.toContain("_dv_");
     expect(output).toContain("Search indexes are in step, nothing to add");
-    await app.kit("migrate");
+    migrateApp();
     const rows = "('may I join late', 'yes'), ('is it free', 'it is')";
     writeFromApp(app.database, `INSERT INTO docs (question, answer) VALUES ${rows}`);
   });
@@ -259,7 +264,7 @@ describe("the life of an app", () => {
   test("a recreate that plain drizzle-kit wrote takes the triggers away; check tells and generate repairs", async () => {
     change({ columns: replaceColumn("answer", 'answer: text().notNull().default("")') });
     await app.kit("generate");
-    await app.kit("migrate");
+    migrateApp();
     const missed = `INSERT INTO ${shape.table} (${textColumn()}, answer) VALUES ('', 'unseen')`;
     writeFromApp(app.database, missed);
     expect(matches("unseen")).toBe(0);
@@ -292,7 +297,7 @@ describe("the life of an app", () => {
     change({ index: undefined });
     const { output } = await generated();
     expect(output).toContain("+ drop index docs_search");
-    expect(await app.kit("migrate")).toMatchObject({ code: 0 });
+    migrateApp();
     expect(query("SELECT name FROM sqlite_master WHERE name LIKE '\\_dv\\_%' ESCAPE '\\'")).toEqual([]);
     expect(query(`SELECT * FROM ${shape.table} ORDER BY id`)).toEqual(rows);
     await expectNothingToDo();
@@ -302,7 +307,7 @@ describe("the life of an app", () => {
   test("drizzle-kit's check agrees with the whole folder, and Drizzle's own migrator applies it to a new database", async () => {
     expect(await app.kit("check")).toMatchObject({ code: 0 });
     const database = new Database(":memory:");
-    applyMigrations(database, `${app.root}/migrations`);
+    applyMigrations(database, app);
     const names = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").pluck().all();
     expect(names).toEqual(["__drizzle_migrations", shape.table]);
   });
@@ -310,9 +315,4 @@ describe("the life of an app", () => {
 
 function textColumn(): string {
   return shape.columns[1]!.split(":")[0]!;
-}
-
-/** `drizzle(client)` would open a database of its own on 1.0. */
-function applyMigrations(client: Database.Database, migrationsFolder: string): void {
-  migrate(tested === "0.x" ? drizzle(client) : drizzle({ client }), { migrationsFolder });
 }

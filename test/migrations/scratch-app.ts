@@ -14,6 +14,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
+import type Database from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { migrate } from "drizzle-orm/better-sqlite3/migrator";
 import { npmVersion } from "drizzle-orm/version";
 import { build } from "tsdown";
 
@@ -124,6 +127,12 @@ export class ScratchApp {
       child.stdin?.end();
     });
   }
+}
+
+/** Applies an app's migrations with Drizzle's migrator. `drizzle(client)` would open a database of its own on 1.0. */
+export function applyMigrations(client: Database.Database, { root }: ScratchApp): void {
+  const database = tested === "0.x" ? drizzle(client) : drizzle({ client });
+  migrate(database, { migrationsFolder: join(root, "migrations") });
 }
 
 const CONFIG = `import { defineConfig } from "drizzle-kit";

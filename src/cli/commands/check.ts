@@ -7,7 +7,7 @@ import { ConfigError } from "../../errors.ts";
 import type { IndexDefinition } from "../../migration/definition.ts";
 import { driftOf } from "../../migration/drift.ts";
 import { readMigrations } from "../../migration/folder.ts";
-import { readInstalledSync } from "../../migration/installed.ts";
+import { type Installed, readInstalledSync } from "../../migration/installed.ts";
 import { replayed, type Skipped } from "../../migration/replay.ts";
 import { namesOf } from "../../schema/names.ts";
 import { type Config, loadConfig } from "../config.ts";
@@ -69,13 +69,28 @@ async function check(config: Config, named: string | undefined): Promise<Checked
     .filter(({ code }) => code !== "TEXT_PENDING")
     .map((drift) => ({ where: "migrations", ...drift }));
   if (database !== undefined) {
-    const live = openFile(database, config);
-    const inFile = readInstalledSync((sql) => live.rows(sql), tables);
-    live.close();
-    findings.push(...driftOf(wanted, inFile).map((drift): Finding => ({ where: "database", ...drift })));
+    const live = readDatabase(config, database, tables);
+    findings.push(...driftOf(wanted, live).map((drift): Finding => ({ where: "database", ...drift })));
   }
   findings.push(...filterFindings(wanted, config.tablesFilter));
   return { indexes: wanted.map(({ name }) => name), findings, skipped, database };
+}
+
+function readDatabase(config: Config, file: string, tables: string[]): Installed {
+  try {
+    const database = openFile(file, config);
+    const installed = readInstalledSync((sql) => database.rows(sql), tables);
+    database.close();
+    return installed;
+  } catch (cause) {
+    throw new ConfigError({
+      subject: file,
+      expected: "a SQLite database that can be read",
+      got: (cause as Error).message,
+      hint: "name another file with --db",
+      cause,
+    });
+  }
 }
 
 /** Without the filter, `drizzle-kit push` drops our tables and `pull` makes nonsense of them. */
