@@ -55,7 +55,7 @@ export async function loadConfig(root: string, named?: string): Promise<Config> 
 
 /** A loader for one project; what two files import is loaded once. */
 export function loader(root: string): Loader {
-  const jiti = createJiti(join(root, "drizzle.config"), { tsconfigPaths: true, fsCache: false });
+  const jiti = createJiti(join(root, "drizzle.config"), { tsconfigPaths: true });
   return async (file) => {
     try {
       return (await jiti.import(file)) as Record<string, unknown>;
