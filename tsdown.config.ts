@@ -1,6 +1,7 @@
 import { defineConfig } from "tsdown";
 
-const common = { platform: "node", target: "node20", fixedExtension: false } as const;
+// Chunks keep their names from release to release.
+const common = { platform: "node", target: "node20", fixedExtension: false, hash: false } as const;
 
 export default defineConfig([
   { ...common, entry: ["src/index.ts", "src/schema.ts", "src/kit.ts"], format: ["esm", "cjs"], dts: true },

@@ -23,6 +23,9 @@ type Row = "new" | "old";
  * - No column lists: `UPDATE OF id` misses `SET rowid = …`. WHEN compares bytes instead.
  * - No OR clauses: the OR clause of the user's statement would take their place. DELETE + INSERT and ON CONFLICT stand.
  * - Nothing is deleted BEFORE a statement: it may yet be ignored.
+ *
+ * What no trigger can follow: a row that stays although a trigger of the user failed (OR FAIL or RAISE(FAIL), RAISE(IGNORE)
+ * AFTER a write). SQLite then runs no trigger that was still to come. RAISE(ABORT), the usual one, takes the row back.
  */
 export function triggersOf(definition: IndexDefinition, input: TriggerInput): DbObject[] {
   const { identity, guards, table } = input;
@@ -79,7 +82,7 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
         ]
       : []),
   ];
-  add("guardinsert", "BEFORE INSERT", "", watch(guards.onInsert));
+  add("guardinsert", "BEFORE INSERT", guards.isInTheWay, watch(guards.onInsert));
   add("guardupdate", "BEFORE UPDATE", guards.canEvict ?? "", watch(guards.onUpdate));
   if (!sweeps) return triggers;
 

@@ -244,7 +244,7 @@ describe("a migration", () => {
     db.exec("INSERT INTO docs (id, body) VALUES (2, 'new')");
     expect(fts(db)).toEqual([[2, "new"]]);
     db.exec(
-      `${fillText(definition, findTable(installedIn(db), "docs")!)} WHERE r.id NOT IN (SELECT rowid FROM _dv_s_fts)`,
+      fillText(definition, findTable(installedIn(db), "docs")!, (id) => `${id} NOT IN (SELECT rowid FROM _dv_s_fts)`),
     );
     db.exec(clearPending("s"));
     expect(fts(db)).toEqual([
