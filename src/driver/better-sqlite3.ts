@@ -1,6 +1,7 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
-import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, QueryStep, Row, RowsStep, ScanStep, Session, Step, Steps } from "./driver.ts";
+import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -24,11 +25,18 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   const client: Database = session.client;
 
   function answer(step: Step): unknown {
-    if (step.type === "rows") return prepare(client, step.sql).all(...step.params);
+    if (step.type === "rows") return statement(step);
     if (step.type === "select") return step.build(db).prepare().all(step.values);
     const { sql, params } = logged(step);
     if (step.type === "query") return prepare(client, sql).all(...params);
     return scan(step, sql, params);
+  }
+
+  function statement({ sql, params }: RowsStep): Row[] {
+    const prepared = client.prepare(sql);
+    if (prepared.reader) return exactly(prepared).all(...params);
+    prepared.run(...params);
+    return [];
   }
 
   function logged(step: ScanStep | QueryStep): { sql: string; params: unknown[] } {
@@ -58,6 +66,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     connection: client,
     isInTransaction: () => client.inTransaction,
     run: <T>(steps: () => Steps<T>) => clearly(() => inSnapshot(client, () => drive(steps(), answer))),
+    write: <T>(steps: () => Steps<T>) => clearly(() => inWriteTransaction(client, () => drive(steps(), answer))),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -74,7 +83,11 @@ let ballast: number[] = [];
 
 /** Our own statements read the same whatever the app has set: arrays, and integers exactly. */
 function prepare(client: Database, sql: string): Statement {
-  return client.prepare(sql).safeIntegers(true).raw(true);
+  return exactly(client.prepare(sql));
+}
+
+function exactly(statement: Statement): Statement {
+  return statement.safeIntegers(true).raw(true);
 }
 
 function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {
@@ -109,6 +122,26 @@ function inSnapshot<T>(client: Database, work: () => T): T {
   } finally {
     // SQLite itself ends the transaction on a few errors.
     if (client.inTransaction) client.prepare("COMMIT").run();
+  }
+}
+
+function inWriteTransaction<T>(client: Database, work: () => T): T {
+  const execute = (...statements: string[]) => {
+    for (const sql of statements) client.prepare(sql).run();
+  };
+  const isOwn = !client.inTransaction;
+  execute(isOwn ? "BEGIN IMMEDIATE" : `SAVEPOINT ${SAVEPOINT}`);
+  try {
+    const value = work();
+    execute(isOwn ? "COMMIT" : `RELEASE ${SAVEPOINT}`);
+    return value;
+  } catch (error) {
+    // SQLite itself ends the transaction on a few errors, a full disk among them.
+    if (client.inTransaction) {
+      if (isOwn) execute("ROLLBACK");
+      else execute(`ROLLBACK TO ${SAVEPOINT}`, `RELEASE ${SAVEPOINT}`);
+    }
+    throw clearlyReadOnly(error);
   }
 }
 
