@@ -141,7 +141,7 @@ function inWriteTransaction<T>(client: Database, work: () => T): T {
       if (isOwn) execute("ROLLBACK");
       else execute(`ROLLBACK TO ${SAVEPOINT}`, `RELEASE ${SAVEPOINT}`);
     }
-    throw clearlyReadOnly(error);
+    throw error;
   }
 }
 
@@ -149,13 +149,15 @@ function isBusy(error: unknown): boolean {
   return error instanceof TypeError && error.message.includes("busy");
 }
 
-/** Puts a typed error in the place of better-sqlite3's TypeErrors about the state of the connection. */
+/** Puts typed errors in the place of better-sqlite3's about the state of the connection and of a read-only database. */
 function clearly<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof TypeError ? error.cause : error;
-    if (!(cause instanceof TypeError) || !/connection is (busy|not open)/.test(cause.message)) throw error;
+    if (!(cause instanceof TypeError) || !/connection is (busy|not open)/.test(cause.message)) {
+      throw clearlyReadOnly(error);
+    }
     const closed = cause.message.includes("not open");
     throw new ConnectionBusyError({
       subject: "db",

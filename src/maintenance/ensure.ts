@@ -32,7 +32,7 @@ export interface EnsuredIndex {
  * An index that migrations manage is restored as they recorded it and never changed, so that an old replica cannot undo a newer
  * migration. An index that is recorded but no longer declared is left alone; see `dropSearchIndex`.
  *
- * Filling text holds the write lock for the time of one INSERT … SELECT over the table, about 40 µs a row of 60 words;
+ * Filling text holds the write lock for the time of one INSERT … SELECT over the table, about 20 µs a row of 60 words;
  * `deferText` avoids that. Inside a transaction of the caller's everything happens in it.
  *
  * @param db - a Drizzle database or transaction on better-sqlite3 (answers at once) or libSQL (a promise)

@@ -22,7 +22,8 @@ export interface RebuildResult {
 /**
  * Makes a search index anew from its table, as the database records it: tables and triggers at once, the text in slices of
  * about 20 ms, each a transaction of its own, so that other writers get in between. What they write meanwhile is followed by
- * the triggers. Vectors are reset: every process reads them again.
+ * the triggers. It takes two to three times as long as filling in one statement. Vectors are reset: every process reads them
+ * again.
  *
  * Until the text is complete the index is marked as pending and `search` throws `IndexPendingError`; so it stays after a crash
  * or an abort, and the next call goes on where this one stopped.
@@ -111,15 +112,13 @@ function* fillSlice(target: Target, from: bigint, limit: number): Steps<Slice> {
   const { ids, id } = identityOf(definition, table);
   const page = `SELECT ${id} AS id FROM ${ids} WHERE ${id} >= ${from} ORDER BY ${id} LIMIT ${limit}`;
   const [last, count] = (yield* firstRow(`SELECT CAST(max(id) AS TEXT), count(*) FROM (${page})`))!;
-  if (last === null) {
-    yield* execute([clearPending(definition.name)]);
-    return { rows: 0, next: undefined };
-  }
-  const to = BigInt(String(last));
-  yield* execute([fillRange(definition, table, from, to)]);
-  if (to < LAST_ID) return { rows: Number(count), next: to + 1n };
+  const rows = Number(count);
+  const to = rows < limit ? LAST_ID : BigInt(String(last));
+  if (rows > 0) yield* execute([fillRange(definition, table, from, to)]);
+  if (to < LAST_ID) return { rows, next: to + 1n };
+  // Nothing lies behind, and what comes is the triggers' business: complete within this transaction, however fast rows arrive.
   yield* execute([clearPending(definition.name)]);
-  return { rows: Number(count), next: undefined };
+  return { rows, next: undefined };
 }
 
 /** Rows that triggers have put into the text index meanwhile are there already. */

@@ -134,7 +134,7 @@ function* bytesOf(index: string): Steps<IndexStatus["bytes"]> {
   const own = [...Object.entries(tables).map(([kind, name]) => [name, kind as TableKind] as const), ...parts];
   const values = own.map(([name, kind]) => `(${literal(name)}, ${literal(kind)})`).join(", ");
   // Indexes count for their table; CROSS JOIN, so that dbstat reads the pages of one name at a time.
-  const sql = `SELECT t.column2, sum(s.pgsize) FROM (VALUES ${values}) AS t CROSS JOIN sqlite_master AS m ON m.tbl_name = t.column1 COLLATE NOCASE CROSS JOIN dbstat AS s ON s.name = m.name AND s.aggregate WHERE m.rootpage > 0 GROUP BY 1`;
+  const sql = `SELECT t.column2, sum(s.pgsize) FROM (VALUES ${values}) AS t CROSS JOIN sqlite_master AS m ON m.tbl_name = t.column1 COLLATE NOCASE CROSS JOIN dbstat AS s ON s.name = m.name AND s.aggregate = 1 WHERE m.rootpage > 0 GROUP BY 1`;
   try {
     const rows: Row[] = yield { type: "rows", sql, params: [] };
     return Object.fromEntries(rows.map(([kind, bytes]) => [String(kind), Number(bytes)]));

@@ -70,8 +70,8 @@ export interface VerifyResult {
  * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DRIFT` and what the table itself lacks.
  *
  * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
- * writes in between are no problems; FTS5's check and that of the key map are one statement each and not sliced.
- * All in all it reads the table and the index once or twice.
+ * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words) and that of the key map (2 µs a row) are one
+ * statement each: for so long they keep the event loop of a synchronous driver.
  *
  * SQL: `SELECT … FROM "docs" AS r LEFT JOIN "_dv_docs_search_fts_content" AS f ON f.id = r."id" WHERE r."id" BETWEEN … AND …`,
  * `PRAGMA integrity_check("_dv_docs_search_fts")`
