@@ -7,4 +7,6 @@ export default defineConfig({
   target: "node20",
   dts: true,
   fixedExtension: false,
+  // Chunks keep their names from release to release.
+  hash: false,
 });

@@ -9,7 +9,7 @@ export { type IndexStatus, status } from "./maintenance/status.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
 export { type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
 export { distance } from "./query/distance.ts";
-export type { AnyVectorColumn, VectorInput, VectorQuery } from "./query/hit.ts";
+export type { VectorInput, VectorQuery } from "./query/hit.ts";
 export {
   type NearestExplain,
   type NearestHit,
@@ -18,5 +18,6 @@ export {
   nearest,
 } from "./query/nearest.ts";
 export { registerFunctions } from "./query/register-functions.ts";
+export { type SearchExplain, type SearchHit, type SearchOptions, search } from "./query/search.ts";
 export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";
 export * from "./schema.ts";

@@ -9,10 +9,10 @@ export type Element = "float32" | "float16" | "int8" | "bit";
 
 /** The typed array a column of an element reads as in mode `typed`. */
 export interface ElementArray {
-  float32: Float32Array<ArrayBuffer>;
-  float16: Float32Array<ArrayBuffer>;
-  int8: Int8Array<ArrayBuffer>;
-  bit: Uint8Array<ArrayBuffer>;
+  float32: Float32Array;
+  float16: Float32Array;
+  int8: Int8Array;
+  bit: Uint8Array;
 }
 
 /** What is known of a vector column without its table. */

@@ -8,12 +8,34 @@ import type { Fields } from "./fetch.ts";
 import { keyPart, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 
-/** The columns a frozen list of hits adds to the key: `rank` from 1, and what the search measures. */
-export const ranked = sqliteTable("_dv_hits", {
+/** What a frozen list of hits adds to the key: `rank` from 1, and what the search measures. */
+const ranked = sqliteTable("_dv_hits", {
   rank: integer().notNull(),
   distance: real().notNull(),
   score: real().notNull(),
 });
+
+/**
+ * The type of these columns, written out: what would be inferred on drizzle-orm 0.x means nothing on 1.0, where column types
+ * have other parameters and the kinds of numbers other names.
+ */
+export type RankedColumn<TName extends string> = SQLiteColumn<{
+  name: TName;
+  tableName: "_dv_hits";
+  dataType: "custom";
+  columnType: "SQLiteCustomColumn";
+  data: number;
+  driverParam: number;
+  notNull: true;
+  hasDefault: false;
+  isPrimaryKey: false;
+  isAutoincrement: false;
+  hasRuntimeDefault: false;
+  enumValues: undefined;
+  baseColumn: never;
+  identity: undefined;
+  generated: undefined;
+}>;
 
 /**
  * Hits as a typed subquery over one JSON parameter.

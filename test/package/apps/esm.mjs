@@ -1,0 +1,3 @@
+import { search } from "./search.mjs";
+
+console.log(JSON.stringify(await search()));
