@@ -41,11 +41,6 @@ export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): 
   return attachments;
 }
 
-/** Forgets what is known of a connection: for changes of the registry, which do not move schema_version. */
-export function forgetAttachments(connection: object): void {
-  seen.delete(connection);
-}
-
 /** What a database has of ours, read through a driver. */
 export function* installedIn(tables: readonly string[] = []): Steps<Installed> {
   const reading = readInstalled(tables);

@@ -64,10 +64,10 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     name: "better-sqlite3",
     kind: "sync",
     connection: client,
-    isInTransaction: () => client.inTransaction,
     run: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
-    write: <T>(steps: () => Steps<T>) => clearly(() => inWriteTransaction(client, () => drive(steps(), answer))),
+    write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
+      clearly(() => inWriteTransaction(client, (snapshot) => drive(steps(snapshot), answer))),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -126,21 +126,21 @@ function inSnapshot<T>(client: Database, work: (snapshot: Snapshot) => T): T {
   }
 }
 
-function inWriteTransaction<T>(client: Database, work: () => T): T {
+function inWriteTransaction<T>(client: Database, work: (snapshot: Snapshot) => T): T {
   const execute = (...statements: string[]) => {
     for (const sql of statements) client.prepare(sql).run();
   };
-  const isOwn = !client.inTransaction;
-  execute(isOwn ? "BEGIN IMMEDIATE" : `SAVEPOINT ${SAVEPOINT}`);
+  const isShared = client.inTransaction;
+  execute(isShared ? `SAVEPOINT ${SAVEPOINT}` : "BEGIN IMMEDIATE");
   try {
-    const value = work();
-    execute(isOwn ? "COMMIT" : `RELEASE ${SAVEPOINT}`);
+    const value = work({ isShared });
+    execute(isShared ? `RELEASE ${SAVEPOINT}` : "COMMIT");
     return value;
   } catch (error) {
     // SQLite itself ends the transaction on a few errors, a full disk among them.
     if (client.inTransaction) {
-      if (isOwn) execute("ROLLBACK");
-      else execute(`ROLLBACK TO ${SAVEPOINT}`, `RELEASE ${SAVEPOINT}`);
+      if (isShared) execute(`ROLLBACK TO ${SAVEPOINT}`, `RELEASE ${SAVEPOINT}`);
+      else execute("ROLLBACK");
     }
     throw error;
   }

@@ -85,8 +85,6 @@ export interface Driver<TKind extends Kind = Kind> {
   readonly kind: TKind;
   /** The driver's own connection: two handles on one connection share what hangs on it. */
   readonly connection: object;
-  /** Whether a transaction of the caller's is open, in which `run` and `write` take place. */
-  isInTransaction(): boolean;
   /**
    * Runs all steps in one read snapshot: the transaction that is open, or one of its own that is over when this returns.
    * Never takes a write lock.
@@ -98,7 +96,7 @@ export interface Driver<TKind extends Kind = Kind> {
    *
    * @throws {ReadOnlyError} when the database cannot be written
    */
-  write<T>(steps: () => Steps<T>): Result<TKind, T>;
+  write<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
   /** Makes an SQL function; undefined where the driver cannot. */
   readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
 }

@@ -27,7 +27,6 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
     name: "libsql",
     kind: "async",
     connection: client,
-    isInTransaction: () => session.tx !== undefined,
     async run<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
       if (session.tx) return drive(steps({ isShared: true }), db, session, session.tx as Executor);
       if (await isInMemory(client)) return drive(steps({ isShared: false }), db, session, client);
@@ -38,13 +37,19 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
         transaction.close();
       }
     },
-    async write<T>(steps: () => Steps<T>): Promise<T> {
+    async write<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
       try {
-        if (session.tx) return await inSavepoint(session.tx as Executor, (tx) => drive(steps(), db, session, tx));
-        if (await isInMemory(client)) return await drive(steps(), db, session, client);
+        if (session.tx)
+          return await inSavepoint(session.tx as Executor, (tx) => drive(steps({ isShared: true }), db, session, tx));
+        if (await isInMemory(client)) return await drive(steps({ isShared: false }), db, session, client);
         const transaction = await client.transaction("write");
         try {
-          const value = await drive(steps(), overlay(db, session, transaction), session, transaction);
+          const value = await drive(
+            steps({ isShared: false }),
+            overlay(db, session, transaction),
+            session,
+            transaction,
+          );
           await transaction.commit();
           return value;
         } finally {

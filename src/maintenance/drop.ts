@@ -1,4 +1,4 @@
-import { forgetAttachments, installedIn } from "../change/attachment.ts";
+import { installedIn } from "../change/attachment.ts";
 import { type DbLike, driverOf, type KindOf, type Result } from "../driver/driver.ts";
 import { planRemoval } from "../migration/plan.ts";
 import { checkFeasible, execute, type IndexOrName, targetOf } from "./target.ts";
@@ -17,12 +17,10 @@ import { checkFeasible, execute, type IndexOrName, targetOf } from "./target.ts"
 export function dropSearchIndex<TDb extends DbLike>(db: TDb, index: IndexOrName): Result<KindOf<TDb>, boolean> {
   const driver = driverOf(db);
   const { name } = targetOf(db, index);
-  const done = driver.write(function* () {
+  return driver.write(function* () {
     const plan = planRemoval(name, yield* installedIn());
     checkFeasible(name, plan);
     yield* execute(plan.before);
     return plan.changes.length > 0;
-  });
-  forgetAttachments(driver.connection);
-  return done as Result<KindOf<TDb>, boolean>;
+  }) as Result<KindOf<TDb>, boolean>;
 }

@@ -1,4 +1,4 @@
-import { forgetAttachments, installedIn } from "../change/attachment.ts";
+import { installedIn } from "../change/attachment.ts";
 import { describe } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Steps } from "../driver/driver.ts";
@@ -65,13 +65,11 @@ export function ensureSearchIndexes<TDb extends DbLike>(
   const found = driver.run(decide);
   return afterwards(found, (first) => {
     if (first.every(({ outcome }) => outcome.action === "unchanged")) return first.map(({ outcome }) => outcome);
-    const done = driver.write(function* () {
+    return driver.write(function* () {
       const decisions = yield* decide();
       for (const { plan } of decisions) yield* execute([...plan.before, ...plan.after]);
       return decisions.map(({ outcome }) => outcome);
     });
-    forgetAttachments(driver.connection);
-    return done;
   }) as Result<KindOf<TDb>, EnsuredIndex[]>;
 }
 
@@ -97,10 +95,10 @@ function drifted(declared: IndexDefinition, { definition }: IndexRecord): Declar
   const parts = ["table", "key", "text", "vectors"] as const;
   const differing = parts.filter((part) => JSON.stringify(declared[part]) !== JSON.stringify(definition?.[part]));
   return new DeclarationDriftError({
-    subject: `index ${declared.name}`,
+    subject: declared.name,
     expected: "the declaration its migrations were made from",
     got: `another ${differing.join(", ")} in the code`,
-    hint: "Run `drizzle-vector generate` and migrate. If the database is newer than this code, deploy the newer code.",
+    hint: 'Run "drizzle-vector generate" and your migrations. If the database is newer than this code, deploy the newer code.',
   });
 }
 

@@ -1,5 +1,4 @@
-import { forgetAttachments } from "../change/attachment.ts";
-import { type DbLike, type Driver, driverOf, type Steps } from "../driver/driver.ts";
+import { type DbLike, type Driver, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
@@ -9,8 +8,17 @@ import { planRebuild } from "../migration/plan.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { contentOf, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";
-import { inSlices, type LongWorkOptions, pause } from "./slices.ts";
-import { checkFeasible, execute, firstRow, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
+import { inSlices, type LongWorkOptions, pause, SLICE_MS } from "./slices.ts";
+import {
+  checkFeasible,
+  execute,
+  firstRow,
+  type IndexOrName,
+  type RecordedIndex,
+  recordedIndex,
+  type Target,
+  targetOf,
+} from "./target.ts";
 
 export interface RebuildResult {
   index: string;
@@ -49,32 +57,20 @@ export async function rebuild(
   const start = performance.now();
   const driver = driverOf(db);
   const target = targetOf(db, index);
-  if (driver.isInTransaction()) {
-    throw new TransactionOpenError({
-      subject: "rebuild",
-      expected: "no open transaction",
-      got: "one",
-      hint: "rebuild commits slice by slice; call it outside of transactions.",
-    });
-  }
   signal?.throwIfAborted();
   const isSound = await driver.run(() => canGoOn(target));
-  await driver.write(() => begin(target, isSound));
+  await driver.write((snapshot) => begin(target, snapshot, isSound));
   const total = onProgress ? await driver.run(() => countIds(target)) : 0;
 
   let rows = 0;
   let from = FIRST_ID;
   await inSlices(signal, async (limit) => {
-    await otherTransactions(driver, signal);
-    const slice = await driver.write(() => fillSlice(target, from, limit));
-    if (slice.next === FIRST_ID) rows = 0;
-    rows += slice.rows;
-    if (slice.rows > 0) onProgress?.({ done: rows, total: Math.max(rows, total) });
-    if (slice.next === undefined) return false;
-    from = slice.next;
-    return true;
+    const { filled, next, ms } = await outsideTransactions(driver, signal, () => fillSlice(target, from, limit));
+    rows = next === FIRST_ID ? 0 : rows + filled;
+    if (filled > 0) onProgress?.({ done: rows, total: Math.max(rows, total) });
+    from = next ?? LAST_ID;
+    return { isLast: next === undefined, ms };
   });
-  forgetAttachments(driver.connection);
   return { index: target.name, rows, ms: performance.now() - start };
 }
 
@@ -85,47 +81,65 @@ function* canGoOn(target: Target): Steps<boolean> {
   return (yield* textDamage(definition.name)) === undefined;
 }
 
-function* begin(target: Target, isSound: boolean): Steps<void> {
+function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps<void> {
+  if (isShared) {
+    throw new TransactionOpenError({
+      subject: "rebuild",
+      expected: "no open transaction",
+      got: "one",
+      hint: "rebuild commits slice by slice; call it outside of transactions.",
+    });
+  }
   const { record, definition, installed, problems } = yield* recordedIndex(target);
   if (isSound && record.pending === "text" && problems.length === 0) return;
+  yield* createAnew({ record, definition, installed });
+}
+
+function* createAnew({ record, definition, installed }: Omit<RecordedIndex, "problems">): Steps<void> {
   const plan = planRebuild(definition, installed, record.managed);
   checkFeasible(definition.name, plan);
   yield* execute([...plan.before, ...plan.after]);
 }
 
-interface Slice {
-  readonly rows: number;
+interface Filled {
+  readonly filled: number;
   /** Where the next slice begins; undefined: the text is complete. */
   readonly next: bigint | undefined;
+  readonly ms: number;
 }
 
-function* fillSlice(target: Target, from: bigint, limit: number): Steps<Slice> {
+function* fillSlice(target: Target, from: bigint, limit: number): Steps<Filled> {
+  const start = performance.now();
   const { record, definition, installed, problems } = yield* recordedIndex(target);
   // There is no text, or another process has completed it.
-  if (record.pending !== "text") return { rows: 0, next: undefined };
+  if (record.pending !== "text") return { filled: 0, next: undefined, ms: 0 };
   if (problems.length > 0) {
     // The table was altered under our hands: writes may have gone by unseen.
-    yield* begin(target, false);
-    return { rows: 0, next: FIRST_ID };
+    yield* createAnew({ record, definition, installed });
+    return { filled: 0, next: FIRST_ID, ms: SLICE_MS };
   }
   const table = findTable(installed, definition.table)!;
   const { ids, id } = identityOf(definition, table);
   const page = `SELECT ${id} AS id FROM ${ids} WHERE ${id} >= ${from} ORDER BY ${id} LIMIT ${limit}`;
   const [last, count] = (yield* firstRow(`SELECT CAST(max(id) AS TEXT), count(*) FROM (${page})`))!;
-  const rows = Number(count);
-  const to = rows < limit ? LAST_ID : BigInt(String(last));
-  if (rows > 0) yield* execute([fillRange(definition, table, from, to)]);
-  if (to < LAST_ID) return { rows, next: to + 1n };
+  const filled = Number(count);
+  const to = filled < limit ? LAST_ID : BigInt(String(last));
+  if (filled > 0) yield* execute([fillRange(definition, table, from, to)]);
+  const ms = performance.now() - start;
+  if (to < LAST_ID) return { filled, next: to + 1n, ms };
   // Nothing lies behind, and what comes is the triggers' business: complete within this transaction, however fast rows arrive.
   yield* execute([clearPending(definition.name)]);
-  return { rows, next: undefined };
+  return { filled, next: undefined, ms };
 }
 
 /** Rows that triggers have put into the text index meanwhile are there already. */
 function fillRange(definition: IndexDefinition, table: TableFacts, from: bigint, to: bigint): string {
-  const { id } = identityOf(definition, table);
-  const isThere = `EXISTS (SELECT 1 FROM ${contentOf(definition.name)} AS f WHERE f.id = ${id})`;
-  return `${fillText(definition, table)} WHERE ${id} BETWEEN ${from} AND ${to} AND NOT ${isThere} ORDER BY ${id}`;
+  const content = contentOf(definition.name);
+  return fillText(
+    definition,
+    table,
+    (id) => `${id} BETWEEN ${from} AND ${to} AND NOT EXISTS (SELECT 1 FROM ${content} AS f WHERE f.id = ${id})`,
+  );
 }
 
 function* countIds(target: Target): Steps<number> {
@@ -134,9 +148,20 @@ function* countIds(target: Target): Steps<number> {
   return Number((yield* firstRow(`SELECT count(*) FROM ${ids}`))![0]);
 }
 
-/** What a slice does inside a transaction of the app's may be rolled back with it, unseen: it waits. */
-async function otherTransactions(driver: Driver, signal: AbortSignal | undefined): Promise<void> {
-  while (driver.isInTransaction()) {
+/**
+ * Writes outside of the app's own transactions: what is done inside one may be rolled back with it, unseen. Waits until it is
+ * over, where the app has one open on this connection.
+ */
+async function outsideTransactions<T>(
+  driver: Driver,
+  signal: AbortSignal | undefined,
+  steps: () => Steps<T>,
+): Promise<T> {
+  for (;;) {
+    const done = await driver.write(function* ({ isShared }) {
+      return isShared ? undefined : { value: yield* steps() };
+    });
+    if (done) return done.value;
     await pause();
     signal?.throwIfAborted();
   }

@@ -13,33 +13,39 @@ export interface Progress {
   total: number;
 }
 
-/** What a slice aims at: the event loop and other writers wait for so long. */
-const SLICE_MS = 20;
+/** What a slice aims at: for so long the event loop and other writers wait. */
+export const SLICE_MS = 20;
 /** Between two slices. A writer of another process looks for the lock every few milliseconds, and has to find it free. */
 const PAUSE_MS = 5;
 const ROWS_FIRST = 256;
 const ROWS_MAX = 16_384;
 
-/**
- * Does work in slices, with a pause between them.
- *
- * @param slice - does the next slice of about `rows` rows; tells whether more is to come
- */
+/** What became of a slice. */
+export interface Slice {
+  readonly isLast: boolean;
+  /** How long its rows took; not what it took whatever their number, to commit or to report. */
+  readonly ms: number;
+}
+
+/** Does work in slices of as many rows as the one before makes likely to take `SLICE_MS`, with a pause between them. */
 export async function inSlices(
   signal: AbortSignal | undefined,
-  slice: (rows: number) => Promise<boolean>,
+  slice: (rows: number) => Promise<Slice>,
 ): Promise<void> {
   let rows = ROWS_FIRST;
   for (;;) {
     signal?.throwIfAborted();
-    const start = performance.now();
-    if (!(await slice(rows))) return;
-    const ratio = SLICE_MS / (performance.now() - start);
-    rows = Math.round(Math.min(Math.max(rows * Math.min(Math.max(ratio, 0.25), 4), 1), ROWS_MAX));
+    const { isLast, ms } = await slice(rows);
+    if (isLast) return;
+    rows = clamp(Math.round(rows * clamp(SLICE_MS / ms, 0.25, 4)), 1, ROWS_MAX);
     await pause();
   }
 }
 
 export function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
 }

@@ -58,20 +58,22 @@ export function readableDefinition(
 
 export function missingIndex(name: string): IndexMissingError {
   return new IndexMissingError({
-    subject: `index ${name}`,
-    expected: "an index the database records",
-    got: "none of this name",
-    hint: "Run the app's migrations (made by `drizzle-vector generate`), or call ensureSearchIndexes.",
+    subject: name,
+    expected: "a search index in the database",
+    got: "none of that name",
+    hint: 'Run "drizzle-vector generate" and your migrations, or ensureSearchIndexes(db, [index]) where you have none.',
   });
 }
 
 export function unreadableIndex(name: string, { format }: IndexRecord): IndexFormatError {
   const isNewer = format > FORMAT_VERSION;
   return new IndexFormatError({
-    subject: `index ${name}`,
+    subject: name,
     expected: isNewer ? `format ${FORMAT_VERSION} or older` : "a definition that can be read",
     got: isNewer ? `format ${format}` : "a damaged one",
-    hint: isNewer ? "Update drizzle-vector." : "Call ensureSearchIndexes with the declaration, which records it anew.",
+    hint: isNewer
+      ? "Update drizzle-vector: the database was written by a newer version."
+      : "Call ensureSearchIndexes with the declaration, which records it anew.",
   });
 }
 
@@ -81,14 +83,14 @@ export function checkFeasible(name: string, { blocking }: Plan): void {
   const got = blocking.map(({ message }) => message).join("; ");
   if (blocking.some(({ code }) => code === "FORMAT_NEWER")) {
     throw new IndexFormatError({
-      subject: `index ${name}`,
+      subject: name,
       expected: `format ${FORMAT_VERSION} or older`,
       got,
-      hint: "Update drizzle-vector.",
+      hint: "Update drizzle-vector: the database was written by a newer version.",
     });
   }
   throw new DeclarationDriftError({
-    subject: `index ${name}`,
+    subject: name,
     expected: "the table it is declared over",
     got,
     hint: "Bring the table in step first: run the app's migrations, or drizzle-kit push.",

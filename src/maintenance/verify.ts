@@ -18,8 +18,8 @@ export interface VerifyProblem {
    *
    * | code | meaning |
    * | --- | --- |
-   * | `PENDING` | the text is not filled yet; rows that are missing are not counted |
-   * | `DECLARATION_DRIFT` | the code declares another index than the database records |
+   * | `TEXT_PENDING` | the text is not filled yet; rows that are missing are not counted |
+   * | `DECLARATION_DIFFERS` | the code declares another index than the database records |
    * | `ROW_NOT_INDEXED` | rows whose text is not in the index |
    * | `NOT_A_ROW` | text in the index that belongs to no row |
    * | `TEXT_DIFFERS` | rows that the index has another text of |
@@ -40,8 +40,8 @@ export interface VerifyProblem {
 }
 
 type Finding =
-  | "PENDING"
-  | "DECLARATION_DRIFT"
+  | "TEXT_PENDING"
+  | "DECLARATION_DIFFERS"
   | "ROW_NOT_INDEXED"
   | "NOT_A_ROW"
   | "TEXT_DIFFERS"
@@ -67,7 +67,7 @@ export interface VerifyResult {
 /**
  * Compares a search index with its table, both ways: every row has its text in the index and nothing in the index is without a
  * row, the key map has every row and no other, tables and triggers are as the record says, and FTS5's own check finds nothing.
- * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DRIFT` and what the table itself lacks.
+ * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS` and what the table itself lacks.
  *
  * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
  * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words) and that of the key map (2 µs a row) are one
@@ -97,10 +97,12 @@ export async function verify(
 
   let from = FIRST_ID;
   await inSlices(signal, async (limit) => {
+    const sliceStart = performance.now();
     const next = await driver.run(() => compareSlice(target, from, limit, report));
+    const ms = performance.now() - sliceStart;
     onProgress?.({ done: report.rows, total: Math.max(report.rows, total) });
-    from = next ?? from;
-    return next !== undefined;
+    from = next ?? LAST_ID;
+    return { isLast: next === undefined, ms };
   });
   signal?.throwIfAborted();
   await driver.run(() => checkKeysAndText(target, report));
@@ -143,10 +145,10 @@ function* checkStructure(target: Target, report: Report): Steps<boolean> {
   const { declared, name } = target;
   if (declared && hashOf(declared) !== record.hash) {
     const message = `index ${name} is declared otherwise in the code than the database records it`;
-    report.add({ code: "DECLARATION_DRIFT", message });
+    report.add({ code: "DECLARATION_DIFFERS", message });
   }
   if (record.pending === "text")
-    report.add({ code: "PENDING", message: `the text of index ${name} is not filled yet` });
+    report.add({ code: "TEXT_PENDING", message: `the text of index ${name} is not filled yet` });
   yield* checkLog(definition, problems, report);
   return definition.text !== null;
 }

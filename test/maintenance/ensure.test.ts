@@ -68,7 +68,7 @@ describe.each(DRIVERS)("on $name", ({ open }) => {
     await expect(async () => ensureSearchIndexes(db, [docsSearch, pagesSearch])).rejects.toThrow(
       expect.objectContaining({
         code: "DECLARATION_DRIFT",
-        message: "index pages_search: expected the table it is declared over, got table pages does not exist",
+        message: "pages_search: expected the table it is declared over, got table pages does not exist",
       }),
     );
     expect(await db.all(sql`SELECT name FROM sqlite_master WHERE name LIKE '_dv_%'`)).toEqual([]);
@@ -166,7 +166,7 @@ describe("beside migrations", () => {
     const before = rows(client, "SELECT * FROM sqlite_master");
     const attempt = () => ensureSearchIndexes(db, [pagesSearch, docsSearch]);
     expect(attempt).toThrow(
-      "index docs_search: expected the declaration its migrations were made from, got another text, vectors in the code",
+      "docs_search: expected the declaration its migrations were made from, got another text, vectors in the code",
     );
     expect(attempt).toThrow(
       expect.objectContaining({ code: "DECLARATION_DRIFT", hint: expect.stringContaining("drizzle-vector generate") }),

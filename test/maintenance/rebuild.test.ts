@@ -100,7 +100,7 @@ test("an abort between slices leaves the index pending, and the next run goes on
   expect(left).toBe(256);
   // A row of the part that is done has changed, one of the other part, one is new.
   client.exec("UPDATE docs SET title = 'later' WHERE id IN (5, 2500); INSERT INTO docs (id) VALUES (-3)");
-  expect(await verify(db, docsSearch)).toMatchObject({ ok: false, problems: [{ code: "PENDING" }] });
+  expect(await verify(db, docsSearch)).toMatchObject({ ok: false, problems: [{ code: "TEXT_PENDING" }] });
   expect(await rebuild(db, docsSearch)).toMatchObject({ rows: 3001 });
   expect(pending(client)).toBe(null);
   expect(await verify(db, docsSearch)).toMatchObject({ ok: true, rows: 3001, indexed: 3001 });

@@ -178,10 +178,10 @@ test("a declaration that differs from the record, and text that is pending", asy
   ensureSearchIndexes(db, [other], { deferText: true });
   expect((await verify(db, docsSearch)).problems).toEqual([
     {
-      code: "DECLARATION_DRIFT",
+      code: "DECLARATION_DIFFERS",
       message: "index docs_search is declared otherwise in the code than the database records it",
     },
-    { code: "PENDING", message: "the text of index docs_search is not filled yet" },
+    { code: "TEXT_PENDING", message: "the text of index docs_search is not filled yet" },
   ]);
 });
 
