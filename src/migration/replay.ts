@@ -1,7 +1,15 @@
 import { MigrationError } from "../errors.ts";
-import type { Migration } from "./folder.ts";
 import { type Installed, readInstalledSync, type SqlRow } from "./installed.ts";
 import { splitStatements } from "./statements.ts";
+
+/** One migration of a Drizzle project, in either line's layout. */
+export interface Migration {
+  /** `0003_calm_hulk` (drizzle-kit 0.31) or `20260102030405_calm_hulk` (1.0); what people call it by. */
+  name: string;
+  /** The file with the SQL. */
+  path: string;
+  sql: string;
+}
 
 /** What replaying needs from a database. */
 export interface ReplayDatabase {

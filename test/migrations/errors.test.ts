@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { rememberFolder } from "../../src/migration/folder.ts";
+import { rememberFolder } from "../../src/cli/migrations/folder.ts";
 import { ScratchApp, tested } from "./scratch-app.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });

@@ -6,13 +6,13 @@ import pc from "picocolors";
 import { ConfigError } from "../../errors.ts";
 import type { IndexDefinition } from "../../migration/definition.ts";
 import { driftOf } from "../../migration/drift.ts";
-import { readMigrations } from "../../migration/folder.ts";
 import { type Installed, readInstalledSync } from "../../migration/installed.ts";
 import { replayed, type Skipped } from "../../migration/replay.ts";
 import { namesOf } from "../../schema/names.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { openFile, openMemory } from "../database.ts";
 import { loadDeclarations } from "../declarations.ts";
+import { readMigrations } from "../migrations/folder.ts";
 import { reportError, warnSkipped } from "../report.ts";
 import { isShutOut } from "../tables-filter.ts";
 

@@ -1,12 +1,12 @@
 import { relative } from "node:path";
 import { Command } from "commander";
 import pc from "picocolors";
-import { type Generated, generateMigration } from "../../migration/generate.ts";
-import { findKit } from "../../migration/kit/find-kit.ts";
 import type { Reference } from "../../migration/recreates.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { openMemory } from "../database.ts";
 import { loadDeclarations } from "../declarations.ts";
+import { findKit } from "../kit/find-kit.ts";
+import { type Generated, generateMigration } from "../migrations/generate.ts";
 import { warn, warnSkipped } from "../report.ts";
 
 /** `drizzle-vector generate`: drizzle-kit's generate, with what the search indexes need in the same migration. */

@@ -1,15 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { MigrationError } from "../errors.ts";
-
-/** One migration of a Drizzle project, in either line's layout. */
-export interface Migration {
-  /** `0003_calm_hulk` (drizzle-kit 0.31) or `20260102030405_calm_hulk` (1.0); what people call it by. */
-  name: string;
-  /** The file with the SQL. */
-  path: string;
-  sql: string;
-}
+import { MigrationError } from "../../errors.ts";
+import type { Migration } from "../../migration/replay.ts";
 
 /**
  * The migrations in the order their migrator applies them: with a journal (drizzle-kit 0.31) as it lists them, else a folder

@@ -1,17 +1,17 @@
 import { writeFileSync } from "node:fs";
-import { KitError, MigrationError } from "../errors.ts";
-import { namesOf } from "../schema/names.ts";
-import type { IndexDefinition } from "./definition.ts";
-import { driftOf } from "./drift.ts";
-import { type Migration, readMigrations, rememberFolder } from "./folder.ts";
-import { findTable, type Installed } from "./installed.ts";
-import type { Kit } from "./kit/find-kit.ts";
-import { kitGenerate } from "./kit/run-kit.ts";
-import { detachStatements, type Plan, planMigration } from "./plan.ts";
-import { endangeredBy, type Reference } from "./recreates.ts";
-import { type ReplayDatabase, type Replayed, replayed, type Skipped } from "./replay.ts";
-import { identifier } from "./sql-text.ts";
-import { surround } from "./statements.ts";
+import { KitError, MigrationError } from "../../errors.ts";
+import type { IndexDefinition } from "../../migration/definition.ts";
+import { driftOf } from "../../migration/drift.ts";
+import { findTable, type Installed } from "../../migration/installed.ts";
+import { detachStatements, type Plan, planMigration } from "../../migration/plan.ts";
+import { endangeredBy, type Reference } from "../../migration/recreates.ts";
+import { type Migration, type ReplayDatabase, type Replayed, replayed, type Skipped } from "../../migration/replay.ts";
+import { identifier } from "../../migration/sql-text.ts";
+import { surround } from "../../migration/statements.ts";
+import { namesOf } from "../../schema/names.ts";
+import type { Kit } from "../kit/find-kit.ts";
+import { kitGenerate } from "../kit/run-kit.ts";
+import { readMigrations, rememberFolder } from "./folder.ts";
 
 export interface GenerateInput {
   wanted: readonly IndexDefinition[];

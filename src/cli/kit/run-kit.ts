@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { stripVTControlCharacters } from "node:util";
 import { KitError } from "../../errors.ts";
-import { type Migration, readMigrations } from "../folder.ts";
+import type { Migration } from "../../migration/replay.ts";
+import { readMigrations } from "../migrations/folder.ts";
 import type { Kit } from "./find-kit.ts";
 
 export interface KitRun {
