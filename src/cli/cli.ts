@@ -3,6 +3,9 @@ import { Command } from "commander";
 import { version } from "../../package.json";
 import { checkCommand } from "./commands/check.ts";
 import { generateCommand } from "./commands/generate.ts";
+import { rebuildCommand } from "./commands/rebuild.ts";
+import { statusCommand } from "./commands/status.ts";
+import { verifyCommand } from "./commands/verify.ts";
 import { reportError } from "./report.ts";
 
 const program = new Command("drizzle-vector")
@@ -10,7 +13,10 @@ const program = new Command("drizzle-vector")
   .version(version)
   .showHelpAfterError()
   .addCommand(generateCommand())
-  .addCommand(checkCommand());
+  .addCommand(checkCommand())
+  .addCommand(statusCommand())
+  .addCommand(verifyCommand())
+  .addCommand(rebuildCommand());
 
 try {
   await program.parseAsync();

@@ -19,6 +19,8 @@ export interface Config {
   tablesFilter: string[];
   /** `dbCredentials.url`, as written. */
   url: string | undefined;
+  /** `dbCredentials.authToken`, for a remote libSQL database. */
+  authToken: string | undefined;
 }
 
 /** What loads TypeScript, ESM and CommonJS alike, by the paths of the project's tsconfig. */
@@ -50,6 +52,7 @@ export async function loadConfig(root: string, named?: string): Promise<Config> 
     casing: config.casing,
     tablesFilter: [config.tablesFilter ?? []].flat(),
     url: config.dbCredentials?.url,
+    authToken: config.dbCredentials?.authToken,
   };
 }
 

@@ -1,5 +1,7 @@
 import Database from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { verify } from "../../src/maintenance/verify.ts";
 import { namesOf } from "../../src/schema/names.ts";
 import { applyMigrations, hasTerminal, type Outcome, ScratchApp, tested } from "./scratch-app.ts";
 import { installedWriters, writeFromApp } from "./writers.ts";
@@ -115,8 +117,16 @@ async function expectSettled(text: string[]): Promise<void> {
   expect(query(`SELECT rowid, ${indexed} FROM ${tables.fts} ORDER BY rowid`)).toEqual(
     query(`SELECT id, ${text.join(", ")} FROM ${shape.table} ORDER BY id`),
   );
+  expect(await verified()).toEqual([]);
   const [check] = await Promise.all([app.cli("check"), expectNothingToDo()]);
   expect(check).toMatchObject({ code: 0, output: "In step with migrations and app.db: docs_search\n" });
+}
+
+async function verified(): Promise<unknown[]> {
+  const client = new Database(app.database);
+  const { problems } = await verify(drizzle({ client }), "docs_search");
+  client.close();
+  return problems;
 }
 
 async function expectNothingToDo(): Promise<void> {

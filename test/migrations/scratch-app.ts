@@ -129,10 +129,9 @@ export class ScratchApp {
   }
 }
 
-/** Applies an app's migrations with Drizzle's migrator. `drizzle(client)` would open a database of its own on 1.0. */
+/** Applies an app's migrations with Drizzle's migrator. */
 export function applyMigrations(client: Database.Database, { root }: ScratchApp): void {
-  const database = tested === "0.x" ? drizzle(client) : drizzle({ client });
-  migrate(database, { migrationsFolder: join(root, "migrations") });
+  migrate(drizzle({ client }), { migrationsFolder: join(root, "migrations") });
 }
 
 const CONFIG = `import { defineConfig } from "drizzle-kit";

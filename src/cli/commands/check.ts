@@ -1,6 +1,4 @@
-import { existsSync } from "node:fs";
-import { relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { relative } from "node:path";
 import { Command } from "commander";
 import pc from "picocolors";
 import { ConfigError } from "../../errors.ts";
@@ -11,6 +9,7 @@ import { replayed, type Skipped } from "../../migration/replay.ts";
 import { namesOf } from "../../schema/names.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { openFile, openMemory } from "../database.ts";
+import { databaseFile } from "../database-file.ts";
 import { loadDeclarations } from "../declarations.ts";
 import { readMigrations } from "../migrations/folder.ts";
 import { reportError, warnSkipped } from "../report.ts";
@@ -103,18 +102,6 @@ function filterFindings(wanted: readonly IndexDefinition[], filter: readonly str
       code: "TABLES_FILTER",
       message: `tablesFilter does not keep drizzle-kit push and pull away from the tables of index ${name}`,
     }));
-}
-
-/** The file to compare: as named, else that of the config if it is there. A remote database is not looked at. */
-function databaseFile({ root, url }: Config, named: string | undefined): string | undefined {
-  if (named !== undefined) {
-    const file = resolve(root, named);
-    if (existsSync(file)) return file;
-    throw new ConfigError({ subject: "--db", expected: "a database file", got: `nothing at ${file}` });
-  }
-  if (url === undefined || url === ":memory:" || /^(?!file:)[a-z]{2,}:/i.test(url)) return undefined;
-  const file = url.startsWith("file://") ? fileURLToPath(url) : resolve(root, url.replace(/^file:/, "").split("?")[0]!);
-  return existsSync(file) ? file : undefined;
 }
 
 function exitCode({ findings }: Checked): number {

@@ -1,0 +1,44 @@
+import type { Command } from "commander";
+import pc from "picocolors";
+import { type IndexStatus, status } from "../../maintenance/status.ts";
+import { warn } from "../report.ts";
+import { bytesText, table } from "../table.ts";
+import { json, upkeepCommand } from "./upkeep.ts";
+
+/** `drizzle-vector status`: how the indexes of a database stand. Exits 0 when all are well, 1 when one is not, 2 could not tell. */
+export function statusCommand(): Command {
+  return upkeepCommand({
+    name: "status",
+    description: "show rows, log, bytes and problems of the search indexes in a database",
+    readonly: true,
+    failure: 2,
+    async run(db, indexes, options) {
+      const statuses: IndexStatus[] = [];
+      for (const index of indexes) statuses.push(await status(db, index));
+      if (options.json) console.log(json(statuses));
+      else print(statuses);
+      return statuses.every(({ ok, pending }) => ok && pending === null) ? 0 : 1;
+    },
+  });
+}
+
+function print(statuses: readonly IndexStatus[]): void {
+  if (statuses.length === 0) {
+    console.log("No search index in this database");
+    return;
+  }
+  console.log(table(statuses.map(rowOf)));
+  for (const { problems, pending, index } of statuses) {
+    for (const { message } of problems) console.log(`${pc.red("-")} ${message}`);
+    if (problems.length > 0) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` repairs it`);
+    else if (pending) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` fills its text`);
+  }
+  for (const warning of statuses[0]!.sqlite.warnings) warn(warning);
+}
+
+function rowOf(status: IndexStatus) {
+  const { index, table, rows, indexed, log, bytes, managed, ok, pending } = status;
+  const size = bytes && Object.values(bytes).reduce((sum, part) => sum + part, 0);
+  const state = !ok ? pc.red("detached") : pending ? pc.yellow("text pending") : pc.green("ok");
+  return { index, table, rows, indexed, log, size: size === null ? null : bytesText(size), by: managed, state };
+}

@@ -1,0 +1,79 @@
+import { SingleBar } from "cli-progress";
+import { Command } from "commander";
+import { installedIn } from "../../change/attachment.ts";
+import { type DbLike, driverOf } from "../../driver/driver.ts";
+import type { LongWorkOptions } from "../../maintenance/slices.ts";
+import { connect } from "../connect.ts";
+import { reportError } from "../report.ts";
+
+/** The options that `status`, `verify` and `rebuild` share. */
+export interface UpkeepOptions {
+  config?: string;
+  db?: string;
+  json?: boolean;
+}
+
+interface Upkeep {
+  name: string;
+  description: string;
+  readonly: boolean;
+  /** The exit code of an error. */
+  failure: number;
+  /** Does the work on the indexes named, or on all that the database records; returns the exit code. */
+  run(db: DbLike, indexes: string[], options: UpkeepOptions): Promise<number>;
+}
+
+/** A command on a database: connects, runs, closes, and turns errors into an exit code. */
+export function upkeepCommand({ name, description, readonly, failure, run }: Upkeep): Command {
+  return new Command(name)
+    .description(description)
+    .argument("[index...]", "names of search indexes; all where none is given")
+    .option("--config <file>", "drizzle config file")
+    .option("--db <file>", "database file, instead of dbCredentials.url")
+    .option("--json", "print the result as JSON")
+    .action(async (named: string[], options: UpkeepOptions) => {
+      try {
+        const { db, close } = await connect({ ...options, readonly });
+        try {
+          process.exitCode = await run(db, named.length > 0 ? named : await recorded(db), options);
+        } finally {
+          close();
+        }
+      } catch (error) {
+        reportError(error);
+        process.exitCode = failure;
+      }
+    });
+}
+
+async function recorded(db: DbLike): Promise<string[]> {
+  const { indexes } = await driverOf(db).run(() => installedIn());
+  return indexes.filter(({ record }) => record !== undefined).map(({ name }) => name);
+}
+
+/** Does long work under a bar on stderr, where that is a terminal. */
+export async function withProgress<T>(title: string, work: (options: LongWorkOptions) => Promise<T>): Promise<T> {
+  const bar = new SingleBar({
+    format: `${title} {bar} {percentage}% of {total} rows, {eta_formatted} left`,
+    hideCursor: true,
+    clearOnComplete: true,
+  });
+  let isStarted = false;
+  try {
+    return await work({
+      onProgress: ({ done, total }) => {
+        if (isStarted) bar.setTotal(total);
+        else bar.start(total, 0);
+        isStarted = true;
+        bar.update(done);
+      },
+    });
+  } finally {
+    if (isStarted) bar.stop();
+  }
+}
+
+/** Keys may be larger than a number of JSON can be. */
+export function json(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 2);
+}

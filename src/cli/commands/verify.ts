@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import pc from "picocolors";
+import { type VerifyResult, verify } from "../../maintenance/verify.ts";
+import { json, upkeepCommand, withProgress } from "./upkeep.ts";
+
+/** `drizzle-vector verify`: indexes against their tables, row by row. Exits 0 equal, 1 with problems, 2 could not tell. */
+export function verifyCommand(): Command {
+  return upkeepCommand({
+    name: "verify",
+    description: "compare search indexes with their tables, both ways; reads only",
+    readonly: true,
+    failure: 2,
+    async run(db, indexes, options) {
+      const results: VerifyResult[] = [];
+      for (const index of indexes) {
+        results.push(await withProgress(index, (progress) => verify(db, index, progress)));
+      }
+      if (options.json) console.log(json(results));
+      else for (const result of results) print(result);
+      return results.every(({ ok }) => ok) ? 0 : 1;
+    },
+  });
+}
+
+function print({ index, ok, problems, rows, ms }: VerifyResult): void {
+  const seconds = (ms / 1000).toFixed(1);
+  const verdict = ok ? pc.green("ok") : pc.red(`${problems.length} problem${problems.length === 1 ? "" : "s"}`);
+  console.log(`${index}: ${verdict}, ${rows.toLocaleString("en-US")} rows compared in ${seconds} s`);
+  for (const { message, count, key } of problems) {
+    const first = key === undefined ? "" : `, first ${json(key).replace(/\s+/g, " ")}`;
+    console.log(`${pc.red("-")} ${message}${count === undefined ? "" : ` (${count.toLocaleString("en-US")}${first})`}`);
+  }
+  if (!ok) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` makes it anew from the table`);
+}
