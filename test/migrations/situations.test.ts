@@ -1,8 +1,12 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { ensureSearchIndexes } from "../../src/maintenance/ensure.ts";
 import { namesOf } from "../../src/schema/names.ts";
+import { searchIndex } from "../../src/schema/search-index.ts";
 import { applyMigrations, ScratchApp, tested } from "./scratch-app.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -196,6 +200,8 @@ describe.concurrent("an app", () => {
       ({ where, message }: Record<string, string>) => `${where}: ${message}`,
     );
     expect(messages).toContain(`database: trigger ${triggers.insert} is missing`);
+    expect(await app.cli("rebuild")).toMatchObject({ code: 0 });
+    expect(await app.cli("verify")).toMatchObject({ code: 0 });
   });
 
   test("without the filter push would drop our tables, which check says before and after", async () => {
@@ -216,5 +222,10 @@ describe.concurrent("an app", () => {
     // 1.0 asks before it drops tables that hold rows, and does nothing without a terminal.
     if (tested === "1.0") expect(after).toMatchObject({ code: 0 });
     else expect(after).toMatchObject({ code: 1, output: expect.stringContaining(`table ${tables.fts} is missing`) });
+    const docs = sqliteTable("docs", { id: integer().primaryKey(), body: text().notNull() });
+    const client = new Database(app.database);
+    ensureSearchIndexes(drizzle({ client }), [searchIndex("docs_search", docs, { text: { body: 1 } })]);
+    client.close();
+    expect(await app.cli("verify")).toMatchObject({ code: 0 });
   });
 });
