@@ -3,14 +3,21 @@ import { defineConfig } from "vitest/config";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
+/** The examples import the library by its name; in tests they get the sources, so that nothing has to be built first. */
+const library = [
+  { find: /^drizzle-vector\/(schema|kit)$/, replacement: path("./src/$1.ts") },
+  { find: /^drizzle-vector$/, replacement: path("./src/index.ts") },
+];
+
 /** The same tests run on both lines of Drizzle; the second line lives in `test/drizzle-1.0/node_modules`. */
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "drizzle 0.x", include: ["test/**/*.test.ts"] } },
+      { resolve: { alias: library }, test: { name: "drizzle 0.x", include: ["test/**/*.test.ts"] } },
       {
         resolve: {
           alias: [
+            ...library,
             { find: /^drizzle-orm(\/.*)?$/, replacement: `${path("./test/drizzle-1.0/node_modules/drizzle-orm")}$1` },
           ],
         },

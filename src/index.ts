@@ -2,7 +2,7 @@ export type { DbLike, Kind, KindOf, Result } from "./driver/driver.ts";
 export { type Configuration, configure, type SearchEvent } from "./driver/events.ts";
 export * from "./errors.ts";
 export { distance } from "./query/distance.ts";
-export type { AnyVectorColumn, VectorInput, VectorQuery } from "./query/hit.ts";
+export type { VectorInput, VectorQuery } from "./query/hit.ts";
 export {
   type NearestExplain,
   type NearestHit,
@@ -11,5 +11,6 @@ export {
   nearest,
 } from "./query/nearest.ts";
 export { registerFunctions } from "./query/register-functions.ts";
+export { type SearchExplain, type SearchHit, type SearchOptions, search } from "./query/search.ts";
 export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";
 export * from "./schema.ts";

@@ -11,4 +11,4 @@ export {
   type VectorOptions,
 } from "./schema/search-index.ts";
 export type { Tokenizer, TrigramOptions, Unicode61Options } from "./schema/tokenizer.ts";
-export { type VectorConfig, type VectorMode, vectorColumn } from "./schema/vector-column.ts";
+export { type AnyVectorColumn, type VectorConfig, type VectorMode, vectorColumn } from "./schema/vector-column.ts";

@@ -1,6 +1,13 @@
-import type { Driver, Row, Steps } from "../driver/driver.ts";
+import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
-import { findIndex, type IndexRecord, type Installed, type Problem, problemsOf, readInstalled } from "../migration/installed.ts";
+import {
+  findIndex,
+  type IndexRecord,
+  type Installed,
+  type Problem,
+  problemsOf,
+  readInstalled,
+} from "../migration/installed.ts";
 import { isSameName } from "../schema/names.ts";
 
 /** What a connection finds of one recorded index: whether its triggers follow every write. */
@@ -21,12 +28,10 @@ const seen = new WeakMap<object, Seen>();
 
 /**
  * The recorded indexes of a database, checked against its tables and triggers. Looked up anew when the schema has changed, so
- * that a recreated table is noticed by the next query of every process; otherwise it costs one PRAGMA.
- *
- * @param isShared - whether the steps run in a transaction of the caller's: a schema seen there may be rolled back, and its
- * number be given out again
+ * that a recreated table is noticed by the next query of every process; otherwise it costs one PRAGMA. What is seen inside a
+ * transaction of the caller's is not kept: it may be rolled back, and its number be given out again.
  */
-export function* attachmentsOf({ connection }: Driver, isShared: boolean): Steps<readonly Attachment[]> {
+export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): Steps<readonly Attachment[]> {
   const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
   const schemaVersion = String(row?.[0]);
   const known = seen.get(connection);
@@ -34,11 +39,6 @@ export function* attachmentsOf({ connection }: Driver, isShared: boolean): Steps
   const attachments = checked(yield* installedIn());
   if (!isShared) seen.set(connection, { schemaVersion, attachments });
   return attachments;
-}
-
-/** Forgets what is known of a connection: for changes of the registry, which do not move schema_version. */
-export function forgetAttachments(connection: object): void {
-  seen.delete(connection);
 }
 
 /** What a database has of ours, read through a driver. */
@@ -57,7 +57,11 @@ export function attachmentNamed(attachments: readonly Attachment[], name: string
 }
 
 /** The index a vector column belongs to, if any. */
-export function attachmentOfVector(attachments: readonly Attachment[], table: string, column: string): Attachment | undefined {
+export function attachmentOfVector(
+  attachments: readonly Attachment[],
+  table: string,
+  column: string,
+): Attachment | undefined {
   return attachments.find(({ record: { definition } }) => hasVector(definition, table, column));
 }
 
@@ -75,5 +79,11 @@ function checked(installed: Installed): Attachment[] {
 }
 
 function unreadable(name: string, { format }: IndexRecord): Problem[] {
-  return [{ code: "FORMAT_NEWER", object: name, message: `index ${name} has format ${format}, which this library cannot read` }];
+  return [
+    {
+      code: "FORMAT_NEWER",
+      object: name,
+      message: `index ${name} has format ${format}, which this library cannot read`,
+    },
+  ];
 }

@@ -7,7 +7,7 @@ const OVERFLOW = 65520;
  * IEEE 754 half precision, little endian: sign, 5 bits of exponent, 10 of fraction. Rounds to nearest, ties to even,
  * straight from the double, so that no value is rounded twice.
  */
-export const float16: Codec<Float32Array<ArrayBuffer>> = {
+export const float16: Codec<Float32Array> = {
   bytes: (dimensions) => dimensions * 2,
   encode(values, fail) {
     const bytes = new Uint8Array(values.length * 2);

@@ -1,7 +1,7 @@
 import type { Codec } from "./codec.ts";
 
 /** IEEE 754 single precision, little endian: the layout sqlite-vec and libSQL read. */
-export const float32: Codec<Float32Array<ArrayBuffer>> = {
+export const float32: Codec<Float32Array> = {
   bytes: (dimensions) => dimensions * 4,
   encode(values, fail) {
     const bytes = new Uint8Array(values.length * 4);

@@ -1,6 +1,6 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
-import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Snapshot, Step, Steps } from "./driver.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -56,8 +56,8 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     name: "better-sqlite3",
     kind: "sync",
     connection: client,
-    isInTransaction: () => client.inTransaction,
-    run: <T>(steps: () => Steps<T>) => clearly(() => inSnapshot(client, () => drive(steps(), answer))),
+    run: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
+      clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -96,16 +96,16 @@ function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {
  * Several statements see one state of the database only inside a transaction. An open transaction is used as it is. While
  * an iterator is open BEGIN is refused, and the iterator itself pins the snapshot.
  */
-function inSnapshot<T>(client: Database, work: () => T): T {
-  if (client.inTransaction) return work();
+function inSnapshot<T>(client: Database, work: (snapshot: Snapshot) => T): T {
+  if (client.inTransaction) return work({ isShared: true });
   try {
     client.prepare("BEGIN").run();
   } catch (error) {
-    if (isBusy(error)) return work();
+    if (isBusy(error)) return work({ isShared: true });
     throw error;
   }
   try {
-    return work();
+    return work({ isShared: false });
   } finally {
     // SQLite itself ends the transaction on a few errors.
     if (client.inTransaction) client.prepare("COMMIT").run();

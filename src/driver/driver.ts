@@ -73,19 +73,23 @@ export type Step = ScanStep | SelectStep | QueryStep | RowsStep;
 /** Work on a database, written once for drivers that answer at once and drivers that answer with promises. */
 export type Steps<T> = Generator<Step, T, any>;
 
+/** The state of the database that steps see. */
+export interface Snapshot {
+  /** Whether it is that of a transaction of the caller's, which may yet be rolled back. */
+  readonly isShared: boolean;
+}
+
 /** What the library needs from a database. One file a driver. */
 export interface Driver<TKind extends Kind = Kind> {
   readonly name: string;
   readonly kind: TKind;
   /** The driver's own connection: two handles on one connection share what hangs on it. */
   readonly connection: object;
-  /** Whether `run` would run inside a transaction of the caller's, whose changes may yet be rolled back. */
-  isInTransaction(): boolean;
   /**
    * Runs all steps in one read snapshot: the transaction that is open, or one of its own that is over when this returns.
    * Never takes a write lock.
    */
-  run<T>(steps: () => Steps<T>): Result<TKind, T>;
+  run<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
   /** Makes an SQL function; undefined where the driver cannot. */
   readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
 }

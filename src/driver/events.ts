@@ -4,8 +4,8 @@ import { type DbLike, driverOf } from "./driver.ts";
 
 /** Something a running app should know, as data; never thrown. */
 export interface SearchEvent {
-  /** Stable: `ROWS_SKIPPED`. */
-  code: "ROWS_SKIPPED";
+  /** Stable. `ROWS_SKIPPED`: stored bytes that are no vector. `FALLBACK`: an index could not be used, the table answered. */
+  code: "ROWS_SKIPPED" | "FALLBACK";
   /** The search index it concerns, or null for a bare column. */
   index: string | null;
   message: string;
@@ -49,6 +49,18 @@ export function configure(db: DbLike, configuration: Configuration): void {
 
 export function report(connection: object, event: SearchEvent): void {
   configurations.get(connection)?.onEvent?.(event);
+}
+
+/** Messages each connection has had: a state that lasts is told once. */
+const told = new WeakMap<object, Set<string>>();
+
+/** Reports a lasting state once a connection. */
+export function reportOnce(connection: object, event: SearchEvent): void {
+  const messages = told.get(connection) ?? new Set();
+  told.set(connection, messages);
+  if (messages.has(event.message)) return;
+  messages.add(event.message);
+  report(connection, event);
 }
 
 function shared<T>(key: string, make: () => T): T {

@@ -1,5 +1,5 @@
 import { fillPlaceholders } from "drizzle-orm";
-import type { DbLike, Driver, Row, ScanStep, SelectBuilder, Session, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, Row, ScanStep, SelectBuilder, Session, Snapshot, Step, Steps } from "./driver.ts";
 
 interface Executor {
   execute(statement: { sql: string; args: unknown[] }): Promise<{ rows: ArrayLike<unknown>[] }>;
@@ -25,13 +25,12 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
     name: "libsql",
     kind: "async",
     connection: client,
-    isInTransaction: () => session.tx !== undefined,
-    async run<T>(steps: () => Steps<T>): Promise<T> {
-      if (session.tx) return drive(steps(), db, session, session.tx as Executor);
-      if (await isInMemory(client)) return drive(steps(), db, session, client);
+    async run<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
+      if (session.tx) return drive(steps({ isShared: true }), db, session, session.tx as Executor);
+      if (await isInMemory(client)) return drive(steps({ isShared: false }), db, session, client);
       const transaction = await client.transaction("read");
       try {
-        return await drive(steps(), overlay(db, session, transaction), session, transaction);
+        return await drive(steps({ isShared: false }), overlay(db, session, transaction), session, transaction);
       } finally {
         transaction.close();
       }

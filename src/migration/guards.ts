@@ -9,6 +9,8 @@ import type { TableFacts, UniqueFacts, UniqueTerm } from "./table-facts.ts";
 export interface Guards {
   /** SELECTs of the ids of the rows in the way of an insert, one for each UNIQUE index that may evict. */
   readonly onInsert: readonly string[];
+  /** WHEN there is such a row: one look-up an index, which most inserts are through with. */
+  readonly isInTheWay: string;
   /** The same for an update, and one for the row that already has the key it moves to. */
   readonly onUpdate: readonly string[];
   /** WHEN an update can evict; undefined for "always". */
@@ -27,6 +29,7 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
   const onUpdate = [identity.isRow("new"), ...conditions];
   return {
     onInsert: conditions.map((condition) => identity.among(condition)),
+    isInTheWay: conditions.map((c) => `EXISTS (SELECT 1 FROM ${identifier(table.name)} AS r WHERE ${c})`).join(" OR "),
     onUpdate: onUpdate.map((condition) => identity.among(condition, { except: "old" })),
     canEvict: isBound ? [identity.hasMoved, ...differences(reads)].join(" OR ") : undefined,
   };

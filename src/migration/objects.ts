@@ -29,7 +29,7 @@ export const DROP_REGISTRY = `DROP TABLE IF EXISTS ${identifier(REGISTRY)}`;
  * | `_head` | vectors | one row a vector column: current generation and the log row `(seq, nonce)` it was built at; 0: none yet |
  * | `_chunks` | vectors | the bytes of each generation, in parts |
  * | `_keys` | a key that is no INTEGER PRIMARY KEY | id and key |
- * | `_evicted` | text or keys | ids a guard saw and no sweep has looked at yet, most often none |
+ * | `_evicted` | text or keys | the last ids a guard saw in the way of a statement and that are still there: none or a few |
  * | `_fts` | text | a copy of the text columns in c0..cn, and FTS5's index over it |
  */
 export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObject[] {
@@ -55,7 +55,7 @@ export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObj
   }
   if (identity.map) add(tables.keys, identity.map.create);
   if (definition.text || identity.map) {
-    add(tables.evicted, `CREATE TABLE ${identifier(tables.evicted)} (id INTEGER PRIMARY KEY)`);
+    add(tables.evicted, `CREATE TABLE ${identifier(tables.evicted)} (seq INTEGER PRIMARY KEY, id INTEGER NOT NULL)`);
   }
   if (definition.text) {
     const columns = definition.text.columns.map((_, i) => `c${i}`).join(", ");
@@ -72,18 +72,24 @@ export function fillStatements(definition: IndexDefinition, table: TableFacts, o
   const identity = identityOf(definition, table);
   return [
     ...(identity.map ? [identity.map.fill] : []),
-    ...(definition.text && options.text ? [`${fillText(definition, table)} ORDER BY ${identity.id}`] : []),
+    ...(definition.text && options.text ? [fillText(definition, table)] : []),
     ...resetStatements(definition),
   ];
 }
 
-/** `INSERT INTO … SELECT …` of all rows' text, open for a WHERE clause or an ORDER BY behind it. */
-export function fillText(definition: IndexDefinition, table: TableFacts): string {
+/**
+ * One INSERT … SELECT of rows' text, in the order of the ids, which is what FTS5 takes fastest.
+ *
+ * @param where - which rows, as SQL over `id`; all by default. `rebuild` fills in slices with it.
+ */
+export function fillText(definition: IndexDefinition, table: TableFacts, where?: (id: string) => string): string {
   const { rows, id } = identityOf(definition, table);
   const columns = definition.text?.columns ?? [];
   const places = columns.map((_, i) => `c${i}`).join(", ");
   const values = columns.map(({ column }) => `r.${identifier(column)}`).join(", ");
-  return `INSERT INTO ${identifier(namesOf(definition.name).tables.fts)} (rowid, ${places}) SELECT ${id}, ${values} FROM ${rows}`;
+  const fts = identifier(namesOf(definition.name).tables.fts);
+  const condition = where ? ` WHERE ${where(id)}` : "";
+  return `INSERT INTO ${fts} (rowid, ${places}) SELECT ${id}, ${values} FROM ${rows}${condition} ORDER BY ${id}`;
 }
 
 /**

@@ -43,10 +43,16 @@ export interface UniqueTerm {
   readonly collation: string;
 }
 
-/** A row of `COLUMNS_SQL`: table, column, declared type, place in the primary key. */
-export type ColumnRow = readonly [table: string, name: string, type: string, pk: number | bigint];
+/** Table, column, declared type, place in the primary key (0: none), and 2 or 3 for a generated column. */
+export type ColumnRow = readonly [
+  table: string,
+  name: string,
+  type: string,
+  pk: number | bigint,
+  hidden: number | bigint,
+];
 
-/** A row of `UNIQUES_SQL`: one part of a UNIQUE index. `column` is NULL for an expression. */
+/** One part of a UNIQUE index; `column` is NULL for an expression. */
 export type UniqueRow = readonly [
   table: string,
   index: string,
@@ -70,7 +76,6 @@ export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): 
   const isStrict = options.some((token) => isWord(token, "strict"));
   const keyColumns = columns.filter(([, , , pk]) => Number(pk) > 0).sort((a, b) => Number(a[3]) - Number(b[3]));
   const keyIndex = uniques.filter(([, , origin]) => origin === "pk");
-  const names = columns.map(([, column]) => column);
   const byIndex = new Map<string, UniqueRow[]>();
   for (const row of uniques) {
     if (row[2] !== "pk") byIndex.set(row[1], [...(byIndex.get(row[1]) ?? []), row]);
@@ -86,7 +91,7 @@ export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): 
     })),
     // An INTEGER PRIMARY KEY has no index of its own; `INTEGER PRIMARY KEY DESC` and WITHOUT ROWID tables have one.
     hasRowidKey: keyColumns.length === 1 && keyIndex.length === 0 && !isWithoutRowid,
-    uniques: [...byIndex].map(([index, rows]) => uniqueOf(index, rows, names, indexSql(index))),
+    uniques: [...byIndex].map(([index, rows]) => uniqueOf(index, rows, columns, indexSql(index))),
   };
 }
 
@@ -97,7 +102,12 @@ function optionsOf(sql: string): Token[] {
   return open < 0 ? [] : tokens.slice(closing(tokens, open));
 }
 
-function uniqueOf(name: string, rows: UniqueRow[], columns: string[], sql: string | undefined): UniqueFacts {
+function uniqueOf(
+  name: string,
+  rows: UniqueRow[],
+  columns: readonly ColumnRow[],
+  sql: string | undefined,
+): UniqueFacts {
   const written = sql === undefined ? undefined : parseIndex(sql);
   const terms = rows.map(([, , , column, collation], i) => ({
     column: column ?? undefined,
@@ -108,13 +118,15 @@ function uniqueOf(name: string, rows: UniqueRow[], columns: string[], sql: strin
     ...rows.flatMap((row, i) => (row[3] === null ? (written?.terms[i] ?? []) : [])),
     ...(written?.where ?? []),
   ];
-  const named = new Set(free.map((token) => foldName(nameIn(token) ?? "")));
-  const plain = new Set(terms.map(({ column }) => column));
+  const named = new Set([...rows.map(([, , , column]) => column), ...free.map(nameIn)].map((n) => foldName(n ?? "")));
+  const read = columns.filter(([, column]) => named.has(foldName(column)));
+  // BEFORE an update, SQLite computes a generated column from those columns only that the trigger itself mentions.
+  const isGenerated = read.some(([, , , , hidden]) => Number(hidden) > 1);
   return {
     name,
     terms,
     where: written?.where && textOf(written.where),
-    reads: columns.filter((column) => plain.has(column) || named.has(foldName(column))),
+    reads: (isGenerated ? columns : read).map(([, column]) => column),
   };
 }
 

@@ -23,6 +23,9 @@ type Row = "new" | "old";
  * - No column lists: `UPDATE OF id` misses `SET rowid = …`. WHEN compares bytes instead.
  * - No OR clauses: the OR clause of the user's statement would take their place. DELETE + INSERT and ON CONFLICT stand.
  * - Nothing is deleted BEFORE a statement: it may yet be ignored.
+ *
+ * What no trigger can follow: a row that stays although a trigger of the user failed (OR FAIL or RAISE(FAIL), RAISE(IGNORE)
+ * AFTER a write). SQLite then runs no trigger that was still to come. RAISE(ABORT), the usual one, takes the row back.
  */
 export function triggersOf(definition: IndexDefinition, input: TriggerInput): DbObject[] {
   const { identity, guards, table } = input;
@@ -67,22 +70,28 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
     add("updatevectors", "AFTER UPDATE", whenOf(columns), note("new"));
   }
 
-  const watch = (selects: readonly string[]) =>
-    selects.flatMap((select) => [
-      ...(hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${select}`] : []),
-      ...(sweeps ? [`INSERT INTO ${identifier(evicted)} (id) ${select} ON CONFLICT DO NOTHING`] : []),
-    ]);
-  add("guardinsert", "BEFORE INSERT", "", watch(guards.onInsert));
+  const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
+  const watch = (selects: readonly string[]) => [
+    ...(hasVectors ? selects.map((select) => `INSERT INTO ${identifier(log)} (id) ${select}`) : []),
+    ...(sweeps ? selects.map((select) => `INSERT INTO ${identifier(evicted)} (id) ${select}`) : []),
+    // What earlier statements noted and kept has had its time. One row can evict no more than one row an index; the rest is
+    // let be, because this may run inside the cascade of another statement that has yet to evict what it noted.
+    ...(sweeps && selects.length > 0
+      ? [
+          `DELETE FROM ${identifier(evicted)} WHERE seq <= (SELECT max(e.seq) FROM ${identifier(evicted)} AS e) - ${guards.onUpdate.length} AND id NOT IN (${gone})`,
+        ]
+      : []),
+  ];
+  add("guardinsert", "BEFORE INSERT", guards.isInTheWay, watch(guards.onInsert));
   add("guardupdate", "BEFORE UPDATE", guards.canEvict ?? "", watch(guards.onUpdate));
   if (!sweeps) return triggers;
 
-  const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
   const sweep = [
     // This may run before the trigger that reports the row: once its key is forgotten, nobody else could.
     ...(identity.map && hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${gone}`] : []),
     ...(hasText ? [`DELETE FROM ${identifier(fts)} WHERE rowid IN (${gone})`] : []),
     ...(identity.map ? [`DELETE FROM ${identifier(keys)} WHERE id IN (${gone})`] : []),
-    `DELETE FROM ${identifier(evicted)}`,
+    `DELETE FROM ${identifier(evicted)} WHERE id IN (${gone})`,
   ];
   const isWaiting = `EXISTS (SELECT 1 FROM ${identifier(evicted)})`;
   if (guards.onInsert.length > 0) add("sweepinsert", "AFTER INSERT", isWaiting, sweep);

@@ -1,7 +1,7 @@
 import { type GetColumnData, type SQL, sql } from "drizzle-orm";
 import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
-import { columnLabel, configOf } from "../schema/vector-column.ts";
-import type { AnyVectorColumn, ElementOf, VectorQuery } from "./hit.ts";
+import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
+import type { ElementOf, VectorQuery } from "./hit.ts";
 import { checkVectorColumn } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
 import { encodeQuery } from "./vector-query.ts";

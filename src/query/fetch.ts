@@ -1,11 +1,15 @@
 import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
-import type { DbLike, SelectBuilder, SelectStep } from "../driver/driver.ts";
+import type { DbLike, Row, SelectBuilder, SelectStep } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { configOf } from "../schema/vector-column.ts";
 import { keyPart, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
-import type { Candidate } from "./nearest-rows.ts";
+
+/** A row that was found, by its primary key. */
+export interface Keyed {
+  readonly key: Row;
+}
 
 /** What `db.select({...})` takes. */
 export type Fields = Record<string, unknown>;
@@ -73,7 +77,7 @@ export function hitsSelect(
   db: DbLike,
   { table, key }: KeyedTable,
   fields: Fields,
-  candidates: readonly Candidate[],
+  candidates: readonly Keyed[],
 ): SelectBuilder {
   const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from json_each(${sql.placeholder(KEYS)})) "_dv_hit"`;
   const keys = candidates.map((candidate) => candidate.key);
@@ -91,7 +95,7 @@ export function hitsSelect(
 }
 
 /** The step that reads the rows of the candidates; see `attach`. */
-export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Candidate[]): SelectStep {
+export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Keyed[]): SelectStep {
   return {
     type: "select",
     build: (db) => hitsSelect(db, table, fields, candidates),
@@ -100,10 +104,10 @@ export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonl
 }
 
 /** Drizzle's rows with what `extra` adds to each, from the candidate it belongs to. */
-export function attach<TExtra extends object>(
+export function attach<TCandidate extends Keyed, TExtra extends object>(
   rows: readonly Record<string, unknown>[],
-  candidates: readonly Candidate[],
-  extra: (candidate: Candidate) => TExtra,
+  candidates: readonly TCandidate[],
+  extra: (candidate: TCandidate) => TExtra,
 ): (Record<string, unknown> & TExtra)[] {
   return rows.map(({ [RANK]: rank, ...row }) => ({ ...row, ...extra(candidates[Number(rank)]!) }));
 }

@@ -1,11 +1,6 @@
 import type { Column, GetColumnData, Placeholder, SQL } from "drizzle-orm";
 import type { Element } from "../codec/codec.ts";
-import type { VectorBytes } from "../schema/vector-column.ts";
-
-/** Any column made by `vectorColumn`, as declared or under an alias. */
-export type AnyVectorColumn = Column<any> & {
-  readonly _: { readonly driverParam: VectorBytes<Element, number>; readonly tableName: string };
-};
+import type { AnyVectorColumn, VectorBytes } from "../schema/vector-column.ts";
 
 export type ElementOf<TColumn extends AnyVectorColumn> =
   TColumn["_"]["driverParam"] extends VectorBytes<infer TElement, number> ? TElement : never;
@@ -57,7 +52,8 @@ export type DefaultRow<TDb, TTableName extends string> = [ColumnsNamed<TDb, TTab
   ? Record<string, unknown>
   : RowOf<ColumnsNamed<TDb, TTableName>>;
 
-type RowOf<TColumns> = {
+/** All columns of a table but vectors, as they read. */
+export type RowOf<TColumns> = {
   -readonly [K in keyof TColumns as TColumns[K] extends AnyVectorColumn ? never : K]: Selected<TColumns[K]>;
 };
 
@@ -72,7 +68,7 @@ export type KeyColumns<TDb, TTableName extends string, TSelect> = [ColumnsNamed<
   : KeyOf<ColumnsNamed<TDb, TTableName>>;
 
 /** A composite key is not visible in the columns' types; then every NOT NULL column may be part of it. */
-type KeyOf<TColumns> = true extends {
+export type KeyOf<TColumns> = true extends {
   [K in keyof TColumns]: TColumns[K] extends { readonly _: { readonly isPrimaryKey: true } } ? true : false;
 }[keyof TColumns]
   ? {

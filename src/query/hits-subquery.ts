@@ -8,25 +8,22 @@ import type { Fields } from "./fetch.ts";
 import { keyPart, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 
-/** The columns a frozen list of hits adds to the key: `rank` from 1, and what the search measures. */
+/** What a frozen list of hits adds to the key: `rank` from 1, and what the search measures. */
 const ranked = sqliteTable("_dv_hits", {
   rank: integer().notNull(),
   distance: real().notNull(),
   score: real().notNull(),
 });
 
-/** Their types, written out: what the compiler infers on one line of Drizzle does not compile on the other. */
-export interface Ranked {
-  rank: NumberColumn<"rank">;
-  distance: NumberColumn<"distance">;
-  score: NumberColumn<"score">;
-}
-
-type NumberColumn<TName extends string> = SQLiteColumn<{
+/**
+ * The type of these columns, written out: what would be inferred on drizzle-orm 0.x means nothing on 1.0, where column types
+ * have other parameters and the kinds of numbers other names.
+ */
+export type RankedColumn<TName extends string> = SQLiteColumn<{
   name: TName;
   tableName: "_dv_hits";
-  dataType: "number";
-  columnType: "SQLiteReal";
+  dataType: "custom";
+  columnType: "SQLiteCustomColumn";
   data: number;
   driverParam: number;
   notNull: true;
@@ -35,8 +32,9 @@ type NumberColumn<TName extends string> = SQLiteColumn<{
   isAutoincrement: false;
   hasRuntimeDefault: false;
   enumValues: undefined;
-  generated: undefined;
+  baseColumn: never;
   identity: undefined;
+  generated: undefined;
 }>;
 
 /**

@@ -62,7 +62,12 @@ export function checkVectorColumn(column: Column<any, any, any>): SQLiteTable {
   return table;
 }
 
-function keyedTable(table: SQLiteTable): KeyedTable {
+/**
+ * A table with its key.
+ *
+ * @throws {UnsupportedKeyError} when the table declares no primary key, or one with nullable parts
+ */
+export function keyedTable(table: SQLiteTable): KeyedTable {
   const name = (table as unknown as Record<symbol, string>)[ORIGINAL_NAME] ?? getTableName(table);
   const columns = getTableColumns(table) as Record<string, SQLiteColumn>;
   const all = Object.values(columns);

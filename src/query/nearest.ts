@@ -1,24 +1,27 @@
 import { and, isNotNull, type SQL, sql } from "drizzle-orm";
 import type { SubqueryWithSelection } from "drizzle-orm/sqlite-core";
+import { attachmentOfVector, attachmentsOf } from "../change/attachment.ts";
 import { type Element, vectorBytes } from "../codec/codec.ts";
-import { type DbLike, driverOf, type KindOf, type Page, type Row, type Steps } from "../driver/driver.ts";
-import { report } from "../driver/events.ts";
+import { casingOf } from "../driver/casing.ts";
+import {
+  type DbLike,
+  type Driver,
+  driverOf,
+  type KindOf,
+  type Page,
+  type Row,
+  type Snapshot,
+  type Steps,
+} from "../driver/driver.ts";
+import { report, reportOnce } from "../driver/events.ts";
 import { StoredDimensionsError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
-import { columnLabel, configOf } from "../schema/vector-column.ts";
+import { columnName } from "../migration/definition.ts";
+import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
 import { attach, fetchStep, fieldsOf, hitsSelect } from "./fetch.ts";
-import type {
-  AnyVectorColumn,
-  DefaultRow,
-  ElementOf,
-  FieldOf,
-  Flat,
-  KeyColumns,
-  Selected,
-  VectorQuery,
-} from "./hit.ts";
-import { hitsSubquery, type Ranked } from "./hits-subquery.ts";
+import type { DefaultRow, ElementOf, FieldOf, Flat, KeyColumns, Selected, VectorQuery } from "./hit.ts";
+import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
 import { type Collation, plainKey } from "./key.ts";
 import { tableOfVector } from "./keyed-table.ts";
 import { type Candidate, NearestRows } from "./nearest-rows.ts";
@@ -54,6 +57,10 @@ export type NearestHit<TDb, TColumn extends AnyVectorColumn, TSelect> = Flat<
 export interface NearestExplain {
   /** `bare scan`: every row that matches `where` is read and scored. */
   plan: "bare scan";
+  /** The search index the column belongs to, or null. */
+  index: string | null;
+  /** Why that index was not asked, or null where there is none or nothing is wrong with it. */
+  fallback: string | null;
   metric: Metric;
   kernel: Scorer["kernel"];
   /** The statement that reads the vectors. */
@@ -72,7 +79,10 @@ export interface NearestExplain {
 
 interface NearestSubquery<TDb, TColumn extends AnyVectorColumn, TSelect> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
-    KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & Pick<Ranked, "rank" | "distance">,
+    KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & {
+      rank: RankedColumn<"rank">;
+      distance: RankedColumn<"distance">;
+    },
     this["alias"]
   >;
 }
@@ -121,8 +131,9 @@ export function nearest<
 
   return new SearchQuery({
     driver,
-    *answer(values) {
+    *answer(values, snapshot) {
       const start = performance.now();
+      const use = yield* indexUse(db, driver, column, snapshot);
       const found = yield* search.find(values, driver.connection);
       const fetchStart = performance.now();
       const rows = found.candidates.length === 0 ? [] : yield fetchStep(search.keyed, search.fields, found.candidates);
@@ -132,6 +143,7 @@ export function nearest<
         hits: hits as NearestHit<TDb, TColumn, TSelect>[],
         explain: {
           plan: "bare scan",
+          ...use,
           metric: search.metric,
           kernel: found.kernel,
           sql: search.scanSelect(db).toSQL().sql,
@@ -150,6 +162,29 @@ export function nearest<
       return hitsSubquery(db, search.keyed, alias, "distance", search.fields, hits);
     },
   });
+}
+
+/** The index of a column and whether it follows every write. It is no help to a bare scan; but a broken one has to be told of. */
+function* indexUse(
+  db: DbLike,
+  driver: Driver,
+  column: AnyVectorColumn,
+  snapshot: Snapshot,
+): Steps<Pick<NearestExplain, "index" | "fallback">> {
+  const attachments = yield* attachmentsOf(driver, snapshot);
+  const table = tableOfVector(column).name;
+  const attachment = attachmentOfVector(attachments, table, columnName(column, casingOf(db)));
+  if (!attachment) return { index: null, fallback: null };
+  const { name, problems } = attachment;
+  if (problems.length === 0) return { index: name, fallback: null };
+  const fallback = problems.map(({ message }) => message).join("; ");
+  reportOnce(driver.connection, {
+    code: "FALLBACK",
+    index: name,
+    message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
+    hint: `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
+  });
+  return { index: name, fallback };
 }
 
 interface Found {
@@ -278,12 +313,12 @@ class BareSearch {
     const skipped = wrongLength + notFinite + notAVector;
     if (wrong.first && found.bytesRead === 0) {
       const bytes = blobOf(wrong.first[this.keyed.key.length])!.byteLength;
-      const perDimension = wrong.expectedBytes / this.#shape.dimensions;
+      const dimensions = (bytes / wrong.expectedBytes) * this.#shape.dimensions;
       const key = plainKey(this.#keyOf(wrong.first));
       throw new StoredDimensionsError({
         subject: this.#label,
         expected: `${this.#shape.dimensions} dimensions`,
-        got: `${bytes / perDimension} dimensions in ${wrongLength} of ${found.rowsScanned} rows, the first with key ${keyText(key)}`,
+        got: `${Number.isInteger(dimensions) ? `${dimensions} dimensions` : `${bytes} bytes`} in ${wrongLength} of ${found.rowsScanned} rows, the first with key ${keyText(key)}`,
         hint: "The rows were embedded by another model: embed them again, or declare the column with the dimensions they have.",
         count: wrongLength,
         key,

@@ -1,5 +1,5 @@
 import { entityKind, QueryPromise } from "drizzle-orm";
-import type { Driver, Kind, Result, Steps } from "../driver/driver.ts";
+import type { Driver, Kind, Result, Snapshot, Steps } from "../driver/driver.ts";
 
 /** What one run of a search gives. */
 export interface Answer<THit, TExplain> {
@@ -13,9 +13,9 @@ export type Values = Record<string, unknown>;
 /** A search with all its options checked and nothing run yet. */
 export interface SearchPlan<THit, TExplain> {
   readonly driver: Driver;
-  answer(values: Values): Steps<Answer<THit, TExplain>>;
+  answer(values: Values, snapshot: Snapshot): Steps<Answer<THit, TExplain>>;
   /** Runs the search and freezes its hits as a subquery of this name. */
-  freeze(alias: string): Steps<unknown>;
+  freeze(alias: string, snapshot: Snapshot): Steps<unknown>;
 }
 
 /** A search that can be run again and again with other values for its placeholders. */
@@ -48,8 +48,8 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
 
   #run<T>(values: Values, choose: (answer: Answer<THit, TExplain>) => T): Result<TKind, T> {
     const plan = this.#plan;
-    return plan.driver.run(function* () {
-      return choose(yield* plan.answer(values));
+    return plan.driver.run(function* (snapshot) {
+      return choose(yield* plan.answer(values, snapshot));
     }) as Result<TKind, T>;
   }
 }
@@ -102,7 +102,7 @@ export class SearchQuery<THit, TExplain, TSubquery, TKind extends Kind> extends 
    */
   as<TAlias extends string>(alias: TAlias): Result<TKind, Aliased<TSubquery, TAlias>> {
     const plan = this.#plan;
-    return plan.driver.run(() => plan.freeze(alias)) as Result<TKind, Aliased<TSubquery, TAlias>>;
+    return plan.driver.run((snapshot) => plan.freeze(alias, snapshot)) as Result<TKind, Aliased<TSubquery, TAlias>>;
   }
 }
 

@@ -1,7 +1,7 @@
-import { type Column, type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { codecOf, decodeVector } from "../codec/codec.ts";
 import { UnsupportedColumnError } from "../errors.ts";
-import { columnLabel, configOf, describeColumn } from "./vector-column.ts";
+import { type AnyVectorColumn, columnLabel, configOf, describeColumn } from "./vector-column.ts";
 
 /**
  * A vector as hex text, for nested relational queries on drizzle-orm 0.x, whose JSON cannot hold blobs. Leave the column out
@@ -14,7 +14,7 @@ import { columnLabel, configOf, describeColumn } from "./vector-column.ts";
  *   with: { docs: { columns: { embedding: false }, extras: (d) => ({ embedding: hexVector(d.embedding).as("embedding_hex") }) } },
  * });
  */
-export function hexVector(column: Column<any, any, any>): SQL<string> {
+export function hexVector(column: AnyVectorColumn): SQL<string> {
   shapeOf(column);
   return sql<string>`hex(${column})`;
 }
@@ -24,7 +24,7 @@ export function hexVector(column: Column<any, any, any>): SQL<string> {
  *
  * @throws {DimensionMismatchError} when the text is no vector of the column
  */
-export function decodeHexVector<TColumn extends Column<any, any, any>>(
+export function decodeHexVector<TColumn extends AnyVectorColumn>(
   column: TColumn,
   hex: string | null,
 ): TColumn["_"]["data"] | null {

@@ -1,4 +1,4 @@
-import { type Column, entityKind, getTableColumns, getTableName, is, Table } from "drizzle-orm";
+import { type Column, entityKind, getTableColumns, getTableName, is, Table, View } from "drizzle-orm";
 import { getTableConfig, type SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { describe, type Element } from "../codec/codec.ts";
 import { DeclarationError } from "../errors.ts";
@@ -204,7 +204,7 @@ function checkKey(table: SQLiteTable, subject: string): void {
 
 function checkTable(table: unknown, subject: string): asserts table is SQLiteTable {
   if (!is(table, SQLiteTable)) {
-    const got = describe(table);
+    const got = is(table, View) ? "a view" : describe(table);
     throw new DeclarationError({ subject, expected: "a table made by sqliteTable", got });
   }
   const symbols = (Table as unknown as { Symbol: { IsAlias: symbol; OriginalName: symbol } }).Symbol;

@@ -28,10 +28,9 @@ export interface VectorConfig {
 
 declare const vector: unique symbol;
 
-type Bytes = ElementArray["bit"];
-
 /** The bytes of a stored vector. The type alone also carries element and dimensions, which is how queries are checked. */
-export interface VectorBytes<TElement extends Element = Element, TDimensions extends number = number> extends Bytes {
+export interface VectorBytes<TElement extends Element = Element, TDimensions extends number = number>
+  extends Uint8Array {
   readonly [vector]: { readonly element: TElement; readonly dimensions: TDimensions };
 }
 
@@ -54,6 +53,11 @@ export type VectorColumnBuilder<
   driverParam: VectorBytes<TElement, TDimensions>;
   enumValues: undefined;
 }>;
+
+/** Any column made by `vectorColumn`, as declared or under an alias. */
+export type AnyVectorColumn = Column<any> & {
+  readonly _: { readonly driverParam: VectorBytes<Element, number>; readonly tableName: string };
+};
 
 interface FieldConfig extends VectorShape {
   /** Marks the column as ours, also between the ESM and the CommonJS copy of the library. */

@@ -19,7 +19,10 @@ export interface Match {
   /** The terms used, in the order of the text, each once. */
   readonly terms: readonly string[];
   /** The pieces left out, and why. */
-  readonly dropped: readonly { readonly piece: string; readonly reason: "no letter or digit" | "shorter than three characters" | "more than 64 terms" }[];
+  readonly dropped: readonly {
+    readonly piece: string;
+    readonly reason: "no letter or digit" | "shorter than three characters" | "more than 64 terms";
+  }[];
   /** Whether the text was longer than what is read. */
   readonly isCut: boolean;
 }
@@ -52,5 +55,8 @@ export function matchOf(text: string, { match, columns, isTrigram }: MatchOption
 
 /** The part that is read, without what SQLite's text cannot hold: NUL would end it, a lone surrogate is no character. */
 function readable(text: string): string {
-  return text.slice(0, TEXT_MAX).replaceAll("\0", " ").replace(/\p{Cs}/gu, "\uFFFD");
+  return text
+    .slice(0, TEXT_MAX)
+    .replaceAll("\0", " ")
+    .replace(/\p{Cs}/gu, "\uFFFD");
 }

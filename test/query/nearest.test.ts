@@ -203,6 +203,8 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
     const explain = await nearest(db, docs.embedding, [1, 0], { where: eq(docs.course, "ml"), limit: 2 }).explain();
     expect(explain).toEqual({
       plan: "bare scan",
+      index: null,
+      fallback: null,
       metric: "cosine",
       kernel: "wasm",
       sql: expect.stringMatching(

@@ -268,3 +268,14 @@ test("configure refuses what is no option of it", () => {
   expect(of(undefined)).toBe("configuration: expected an object of options of configure, got undefined");
   expect(of({})).toBeUndefined();
 });
+
+test.each([
+  ["x'0000803f'", "1 dimensions in 1 of 2 rows, the first with key 9"],
+  ["x'0000803f00'", "5 bytes in 1 of 2 rows, the first with key 9"],
+])("when %s is the only vector met, the error says what it is", (blobLiteral, got) => {
+  const { db, client } = opened();
+  client.exec(`delete from docs; insert into docs (id, v) values (9, ${blobLiteral}), (10, 'text'), (11, null)`);
+  expect(() => nearest(db, docs.v, [1, 0]).all()).toThrow(
+    expect.objectContaining({ code: "STORED_DIMENSIONS", expected: "2 dimensions", got, count: 1, key: 9 }),
+  );
+});

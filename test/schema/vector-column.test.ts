@@ -411,8 +411,10 @@ describe.each(DRIVERS)("relational queries on $name", ({ open }) => {
 });
 
 test("hexVector and decodeHexVector refuse what is no vector column or no hex of it", () => {
-  expect(() => hexVector(docs.id)).toThrow("docs.id: expected a vectorColumn, got a column of type SQLiteInteger");
-  expect(() => decodeHexVector(docs.id, "00")).toThrow(expect.objectContaining({ code: "UNSUPPORTED_COLUMN" }));
+  expect(() => hexVector(docs.id as any)).toThrow(
+    "docs.id: expected a vectorColumn, got a column of type SQLiteInteger",
+  );
+  expect(() => decodeHexVector(docs.id as any, "00")).toThrow(expect.objectContaining({ code: "UNSUPPORTED_COLUMN" }));
   expect(() => hexVector(undefined as any)).toThrow("column: expected a vectorColumn, got undefined");
   expect(() => decodeHexVector(docs.embedding, "0000803F")).toThrow(
     "docs.embedding: expected 2 dimensions (8 bytes of float32), got 4 bytes",

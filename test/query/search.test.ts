@@ -1,0 +1,356 @@
+import { and, eq, exists, gt, inArray, sql } from "drizzle-orm";
+import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { describe, expect, test } from "vitest";
+import { configure, nearest, type SearchEvent, search, searchIndex, vectorColumn } from "../../src/index.ts";
+import { definitionOf } from "../../src/migration/definition.ts";
+import { readInstalledSync } from "../../src/migration/installed.ts";
+import { planEnsure } from "../../src/migration/plan.ts";
+import type { SearchIndex } from "../../src/schema/search-index.ts";
+import { DRIVERS, openBetterSqlite3 } from "../helpers/databases.ts";
+
+const docs = sqliteTable("docs", {
+  id: integer().primaryKey(),
+  course: text().notNull(),
+  question: text().notNull(),
+  answer: text(),
+  createdAt: integer("created_at", { mode: "timestamp" }),
+  embedding: vectorColumn(2),
+});
+
+const DDL = `create table docs (id integer primary key, course text not null, question text not null, answer text,
+  created_at integer, embedding blob)`;
+
+const docsSearch = searchIndex("docs_search", docs, {
+  text: { question: 3, answer: 1 },
+  tokenizer: "porter",
+  vectors: { embedding: {} },
+});
+
+const ROWS = [
+  { id: 1, course: "ml", question: "Can I still join the course?", answer: "Yes, at any time." },
+  { id: 2, course: "ml", question: "How do I submit homework?", answer: "You can join the form and submit." },
+  { id: 3, course: "de", question: "Joining late", answer: "C++ and node.js are welcome; so is O'Brien." },
+  { id: 4, course: "de", question: "Nothing to see", answer: null },
+];
+
+/** Runs the statements that create an index, as a migration would. */
+async function create(db: any, exec: (sql: string) => Promise<void>, index: SearchIndex<any, any, any>): Promise<void> {
+  const definition = definitionOf(index);
+  const statements: string[] = [];
+  if (db.session.constructor.name.startsWith("Better")) {
+    const all = (statement: string) => db.session.client.prepare(statement).raw().all();
+    const plan = planEnsure(definition, readInstalledSync(all, [definition.table]), { managed: "migrations" });
+    statements.push(...plan.before, ...plan.after);
+  } else {
+    const twin = openBetterSqlite3();
+    const { rows } = await db.session.client.execute(
+      "select sql from sqlite_master where sql is not null and tbl_name not like '_dv_%'",
+    );
+    for (const row of rows) twin.client.exec(row[0]);
+    const all = (statement: string) => twin.client.prepare(statement).raw().all() as any;
+    statements.push(
+      ...planEnsure(definition, readInstalledSync(all, [definition.table]), { managed: "migrations" }).after,
+    );
+  }
+  for (const statement of statements) await exec(statement);
+}
+
+async function filled(open: (typeof DRIVERS)[number]["open"], config?: Record<string, unknown>) {
+  const { db, exec } = open(config);
+  await exec(DDL);
+  await db.insert(docs).values(ROWS.slice(0, 2));
+  await create(db, exec, docsSearch);
+  await db.insert(docs).values(ROWS.slice(2));
+  return { db, exec };
+}
+
+const ids = (hits: readonly Record<string, unknown>[]) => hits.map(({ id }) => id);
+
+describe.each(DRIVERS)("search on $name", ({ open }) => {
+  test("gives the rows that match best, best first, those from before the index and those after", async () => {
+    const { db } = await filled(open);
+    const hits = await search(db, docsSearch, "join");
+    expect(ids(hits)).toEqual([1, 3, 2]);
+    const scores = hits.map(({ $score }) => $score);
+    expect(scores).toEqual([...scores].sort((a, b) => b - a));
+    expect(scores.every((score) => score > 0)).toBe(true);
+  });
+
+  test("a hit is flat: all columns but vectors, mapped as Drizzle maps them, and $score", async () => {
+    const { db } = await filled(open);
+    const createdAt = new Date("2026-01-02T03:04:05Z");
+    await db.update(docs).set({ createdAt }).where(eq(docs.id, 4));
+    expect(await search(db, docsSearch, "nothing")).toEqual([
+      { id: 4, course: "de", question: "Nothing to see", answer: null, createdAt, $score: expect.any(Number) },
+    ]);
+    expect(
+      await search(db, docsSearch, "nothing", { select: { key: docs.id, loud: sql<string>`upper(${docs.course})` } }),
+    ).toEqual([{ key: 4, loud: "DE", $score: expect.any(Number) }]);
+  });
+
+  test("the score is BM25 with the declared weights", async () => {
+    const { db } = await filled(open);
+    const raw = await db.all(
+      sql.raw(
+        `select rowid as id, -bm25(_dv_docs_search_fts, 3, 1) as score from _dv_docs_search_fts where _dv_docs_search_fts match '"submit" OR "join"' order by score desc`,
+      ),
+    );
+    const hits = await search(db, docsSearch, "submit join");
+    expect(hits.map(({ id, $score }) => ({ id, score: $score }))).toEqual(
+      raw.map(({ id, score }: any) => ({ id, score })),
+    );
+  });
+
+  test("match any finds rows with one of the words, all those with every word", async () => {
+    const { db } = await filled(open);
+    expect(new Set(ids(await search(db, docsSearch, "submit join")))).toEqual(new Set([1, 2, 3]));
+    expect(ids(await search(db, docsSearch, "submit join", { match: "all" }))).toEqual([2]);
+  });
+
+  test("where is any condition, and limit counts the rows behind it", async () => {
+    const { db, exec } = await filled(open);
+    await exec("create table courses (slug text primary key, open integer not null)");
+    await exec("insert into courses values ('ml', 1), ('de', 0)");
+    const courses = sqliteTable("courses", { slug: text().primaryKey(), open: integer().notNull() });
+    const find = (where: any, limit = 10) => search(db, docsSearch, "join", { where, limit });
+    expect(ids(await find(eq(docs.course, "ml"), 1))).toEqual([1]);
+    expect(ids(await find(and(eq(docs.course, "ml"), gt(docs.id, 1))))).toEqual([2]);
+    expect(
+      ids(await find(inArray(docs.course, db.select({ s: courses.slug }).from(courses).where(eq(courses.open, 0))))),
+    ).toEqual([3]);
+    expect(
+      ids(
+        await find(
+          exists(
+            db
+              .select()
+              .from(courses)
+              .where(and(eq(courses.slug, docs.course), eq(courses.open, 1))),
+          ),
+        ),
+      ),
+    ).toEqual([1, 2]);
+    expect(ids(await find(eq(docs.id, 2)))).toEqual([2]);
+  });
+
+  test("limit and offset page through one order", async () => {
+    const { db } = await filled(open);
+    const page = async (limit: number, offset: number) => ids(await search(db, docsSearch, "join", { limit, offset }));
+    expect([await page(1, 0), await page(1, 1), await page(5, 1), await page(0, 0)]).toEqual([[1], [3], [3, 2], []]);
+  });
+
+  test.each([
+    ["C++", [3]],
+    ["node.js", [3]],
+    ["O'Brien", [3]],
+    ['"join"', [1, 3, 2]],
+    ["NOT join AND (", [3, 2, 1]],
+    ["nosuchcolumn:join", []],
+    ["c0: join", [1, 3, 2]],
+    ["join*", [1, 3, 2]],
+    ["^join -join NEAR", [1, 3, 2]],
+    ["\0join\0", [1, 3, 2]],
+    ["\ud800join", [1, 3, 2]],
+    ["", []],
+    ["   ", []],
+    ["?! -- +++ ()", []],
+  ])("%j is safe text", async (typed, expected) => {
+    const { db } = await filled(open);
+    expect(ids(await search(db, docsSearch, typed))).toEqual(expected);
+  });
+
+  test("prepared once, runs with other texts and values inside where", async () => {
+    const { db } = await filled(open);
+    const prepared = search(db, docsSearch, sql.placeholder("text"), {
+      where: eq(docs.course, sql.placeholder("course")),
+    }).prepare();
+    expect(ids(await prepared.all({ text: "join", course: "ml" }))).toEqual([1, 2]);
+    expect(ids(await prepared.all({ text: "joining", course: "de" }))).toEqual([3]);
+    expect(await prepared.get({ text: "", course: "de" })).toBeUndefined();
+    await expect(async () => prepared.all({ course: "de" })).rejects.toThrow(
+      "text: expected a string to search for, got undefined",
+    );
+  });
+
+  test("as() freezes the hits as a subquery to join in any select", async () => {
+    const { db } = await filled(open);
+    const hits = await search(db, docsSearch, "join", { limit: 2 }).as("hits");
+    const rows = await db
+      .select({ id: docs.id, rank: hits.rank, score: hits.score })
+      .from(docs)
+      .leftJoin(hits, eq(hits.id, docs.id))
+      .orderBy(docs.id);
+    expect(rows.map(({ id, rank }: any) => [id, rank])).toEqual([
+      [1, 1],
+      [2, null],
+      [3, 2],
+      [4, null],
+    ]);
+    expect(rows[0].score).toBeGreaterThan(0);
+  });
+
+  test("explain tells the words used and dropped, and the SQL", async () => {
+    const { db } = await filled(open);
+    expect(await search(db, docsSearch, "join !! join course").explain()).toEqual({
+      plan: "full text",
+      index: "docs_search",
+      match: '"join" OR "course"',
+      terms: ["join", "course"],
+      dropped: [{ piece: "!!", reason: "no letter or digit" }],
+      isCut: false,
+      sql: expect.stringContaining('-bm25("_dv_docs_search_fts", 3, 1)'),
+      fetchSql: expect.stringContaining("json_each"),
+      hits: 3,
+      ms: { find: expect.any(Number), fetch: expect.any(Number), total: expect.any(Number) },
+    });
+  });
+
+  test("text keys and composite keys, with columns called rank and rowid", async () => {
+    const { db, exec } = open();
+    await exec('create table notes (slug text primary key, "rank" text, "rowid" text)');
+    await exec("create table parts (doc text not null, part integer not null, body text, primary key (doc, part))");
+    const notes = sqliteTable("notes", { slug: text().primaryKey(), rank: text(), rowid: text() });
+    const parts = sqliteTable("parts", { doc: text().notNull(), part: integer().notNull(), body: text() }, (t) => [
+      primaryKey({ columns: [t.doc, t.part] }),
+    ]);
+    const notesSearch = searchIndex("notes search", notes, { text: { rank: 1, rowid: 0 } });
+    const partsSearch = searchIndex("parts_search", parts, { text: { body: 1 } });
+    await create(db, exec, notesSearch);
+    await create(db, exec, partsSearch);
+    await db.insert(notes).values([
+      { slug: "b", rank: "apple pie", rowid: "pear" },
+      { slug: "a", rank: "apple tart", rowid: "pear" },
+    ]);
+    await db.insert(parts).values([
+      { doc: "x", part: 2, body: "apple" },
+      { doc: "x", part: 1, body: "apple" },
+      { doc: "y", part: 1, body: "pear" },
+    ]);
+    expect((await search(db, notesSearch, "apple")).map(({ slug }) => slug)).toEqual(["a", "b"]);
+    // A column of weight 0 neither finds nor counts.
+    expect(await search(db, notesSearch, "pear")).toEqual([]);
+    expect(
+      (await search(db, partsSearch, "apple", { where: sql`part > 0` })).map(({ doc, part }) => [doc, part]),
+    ).toEqual([
+      ["x", 1],
+      ["x", 2],
+    ]);
+  });
+
+  test("68: rows FTS5 holds and the table has no more take no place", async () => {
+    const { db, exec } = await filled(open);
+    for (let id = 100; id < 120; id++) await exec(`insert into _dv_docs_search_fts (rowid, c0) values (${id}, 'join')`);
+    expect(ids(await search(db, docsSearch, "join", { limit: 3 }))).toEqual([1, 3, 2]);
+  });
+
+  test("32: a table recreated behind our back is noticed by the next query: search throws, nearest reads every row", async () => {
+    const { db, exec } = await filled(open);
+    await db
+      .update(docs)
+      .set({ embedding: new Float32Array([1, 0]) })
+      .where(eq(docs.id, 1));
+    const events: SearchEvent[] = [];
+    configure(db, { onEvent: (event) => events.push(event) });
+    expect(await nearest(db, docs.embedding, [1, 0]).explain()).toMatchObject({ index: "docs_search", fallback: null });
+    await exec(
+      "create table __new_docs (id integer primary key, course text not null, question text not null, answer text, created_at integer, embedding blob)",
+    );
+    await exec("insert into __new_docs select * from docs");
+    await exec("drop table docs");
+    await exec("alter table __new_docs rename to docs");
+    await expect(async () => await search(db, docsSearch, "join")).rejects.toMatchObject({
+      code: "INDEX_DETACHED",
+      got: expect.stringContaining("trigger _dv_docs_search_insert is missing"),
+      hint: expect.stringContaining("drizzle-vector rebuild docs_search"),
+    });
+    expect(ids(await nearest(db, docs.embedding, [1, 0]))).toEqual([1]);
+    expect((await nearest(db, docs.embedding, [1, 0]).explain()).fallback).toContain(
+      "trigger _dv_docs_search_insert is missing",
+    );
+    expect(events.map(({ code, index }) => ({ code, index }))).toEqual([{ code: "FALLBACK", index: "docs_search" }]);
+  });
+
+  test("an index that is missing, pending, newer or of another declaration is a typed error", async () => {
+    const { db, exec } = await filled(open);
+    const find = (index: typeof docsSearch) => async () => await search(db, index, "join");
+    const other = searchIndex("other", docs, {
+      text: { question: 1, answer: 1 },
+      tokenizer: "porter",
+      vectors: { embedding: {} },
+    });
+    await expect(find(other)).rejects.toMatchObject({ code: "INDEX_MISSING", subject: "other" });
+    const drifted = searchIndex("docs_search", docs, { text: { question: 3, answer: 1 }, vectors: { embedding: {} } });
+    await expect(find(drifted as any)).rejects.toThrow(
+      "docs_search: expected the text declared in the schema: question, answer with unicode61 remove_diacritics 2, got in the database: question, answer with porter unicode61 remove_diacritics 2",
+    );
+    await expect(find(drifted as any)).rejects.toMatchObject({ code: "DECLARATION_DRIFT" });
+    const heavier = searchIndex("docs_search", docs, {
+      text: { question: 1, answer: 9 },
+      tokenizer: "porter",
+      vectors: { embedding: {} },
+    });
+    expect(ids(await search(db, heavier, "join"))[0]).toBe(2);
+    await exec("update _dv_indexes set pending = 'text'");
+    await expect(find(docsSearch)).rejects.toMatchObject({ code: "INDEX_PENDING" });
+    await exec("update _dv_indexes set pending = null, format = 99");
+    await exec("create table moves_the_schema_version (a)");
+    await expect(find(docsSearch)).rejects.toMatchObject({ code: "INDEX_FORMAT" });
+  });
+
+  test("an empty database has no index", async () => {
+    const { db, exec } = open();
+    await exec(DDL);
+    await expect(async () => await search(db, docsSearch, "join")).rejects.toMatchObject({ code: "INDEX_MISSING" });
+  });
+});
+
+describe("a transaction", () => {
+  test("sees its own writes; a schema changed and rolled back inside it leaves nothing behind", () => {
+    const { db, client } = openBetterSqlite3();
+    client.exec(DDL);
+    const all = (statement: string) => client.prepare(statement).raw().all() as any;
+    for (const statement of planEnsure(definitionOf(docsSearch), readInstalledSync(all, ["docs"])).after)
+      client.exec(statement);
+    db.insert(docs)
+      .values(ROWS as any)
+      .run();
+    const find = (handle: any) => ids(search(handle as typeof db, docsSearch, "join").all());
+    expect(() =>
+      db.transaction((tx) => {
+        tx.insert(docs)
+          .values({ id: 9, course: "ml", question: "join join join" } as any)
+          .run();
+        expect(find(tx)).toContain(9);
+        client.exec("drop trigger _dv_docs_search_insert");
+        expect(() => find(tx)).toThrow("trigger _dv_docs_search_insert is missing");
+        tx.rollback();
+      }),
+    ).toThrow();
+    // The schema_version of the rolled-back change is given out again, for a harmless one.
+    client.exec("create table harmless (a)");
+    expect(find(db)).toEqual([1, 3, 2]);
+  });
+});
+
+describe("arguments", () => {
+  test.each([
+    [{ match: "some" }, "match: expected any or all"],
+    [{ limit: -1 }, "limit: expected a whole number"],
+    [{ limt: 1 }, "limt: expected an option of search"],
+    [{ select: { $score: docs.id } }, "select.$score"],
+    [{ where: "id = 1" }, "where: expected a Drizzle condition"],
+  ])("%j is refused", (options, message) => {
+    const { db } = openBetterSqlite3();
+    expect(() => search(db, docsSearch, "join", options as any)).toThrow(message);
+  });
+
+  test("an index without text, another object and a text that is none are refused", () => {
+    const { db } = openBetterSqlite3();
+    const vectors = searchIndex("v", docs, { vectors: { embedding: {} } });
+    expect(() => search(db, vectors as any, "x")).toThrow(
+      "v: expected a searchIndex with text columns, got one with vectors only",
+    );
+    expect(() => search(db, docs as any, "x")).toThrow("index: expected a searchIndex with text columns");
+    expect(() => search(db, docsSearch, 5 as any)).toThrow("text: expected a string to search for, got 5");
+  });
+});
