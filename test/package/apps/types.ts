@@ -19,10 +19,12 @@ const docs = sqliteTable("docs", {
 });
 const db = drizzle({ client: new Database(":memory:") });
 
+// `of` gives the typed array that the compiler's own library declares: generic since TypeScript 5.7, not before.
+type Floats = ReturnType<typeof Float32Array.of>;
 type Row = typeof docs.$inferSelect;
-is<Equal<Row["floats"], Float32Array>>();
-is<Equal<Row["bytes"], Int8Array | null>>();
-is<Equal<Row["bits"], Uint8Array | null>>();
+is<Equal<Row["floats"], Floats>>();
+is<Equal<Row["bytes"], ReturnType<typeof Int8Array.of> | null>>();
+is<Equal<Row["bits"], ReturnType<typeof Uint8Array.of> | null>>();
 is<Equal<Row["plain"], number[]>>();
 is<Equal<Element, "float32" | "float16" | "int8" | "bit">>();
 is<Equal<DrizzleVectorError["code"], string>>();
