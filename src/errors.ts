@@ -86,6 +86,16 @@ export class ConnectionBusyError extends DrizzleVectorError {
   readonly code = "CONNECTION_BUSY";
 }
 
+/** The database cannot be written, and something had to be. */
+export class ReadOnlyError extends DrizzleVectorError {
+  readonly code = "READ_ONLY";
+}
+
+/** A transaction is open, and the work commits in steps of its own. */
+export class TransactionOpenError extends DrizzleVectorError {
+  readonly code = "TRANSACTION_OPEN";
+}
+
 /** No vector that was met has the column's number of dimensions: most often the embedding model was changed. */
 export class StoredDimensionsError extends DrizzleVectorError {
   readonly code = "STORED_DIMENSIONS";

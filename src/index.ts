@@ -1,6 +1,13 @@
 export type { DbLike, Kind, KindOf, Result } from "./driver/driver.ts";
 export { type Configuration, configure, type SearchEvent } from "./driver/events.ts";
 export * from "./errors.ts";
+export { dropSearchIndex } from "./maintenance/drop.ts";
+export { type EnsuredIndex, type EnsureOptions, ensureSearchIndexes } from "./maintenance/ensure.ts";
+export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
+export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
+export { type IndexStatus, status } from "./maintenance/status.ts";
+export type { IndexOrName } from "./maintenance/target.ts";
+export { type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
 export { distance } from "./query/distance.ts";
 export type { VectorInput, VectorQuery } from "./query/hit.ts";
 export {

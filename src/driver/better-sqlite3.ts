@@ -1,6 +1,7 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
-import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Snapshot, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, QueryStep, Row, RowsStep, ScanStep, Session, Snapshot, Step, Steps } from "./driver.ts";
+import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -24,11 +25,18 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   const client: Database = session.client;
 
   function answer(step: Step): unknown {
-    if (step.type === "rows") return prepare(client, step.sql).all(...step.params);
+    if (step.type === "rows") return statement(step);
     if (step.type === "select") return step.build(db).prepare().all(step.values);
     const { sql, params } = logged(step);
     if (step.type === "query") return prepare(client, sql).all(...params);
     return scan(step, sql, params);
+  }
+
+  function statement({ sql, params }: RowsStep): Row[] {
+    const prepared = client.prepare(sql);
+    if (prepared.reader) return exactly(prepared).all(...params);
+    prepared.run(...params);
+    return [];
   }
 
   function logged(step: ScanStep | QueryStep): { sql: string; params: unknown[] } {
@@ -58,6 +66,8 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     connection: client,
     run: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
+    write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
+      clearly(() => inWriteTransaction(client, (snapshot) => drive(steps(snapshot), answer))),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -74,7 +84,11 @@ let ballast: number[] = [];
 
 /** Our own statements read the same whatever the app has set: arrays, and integers exactly. */
 function prepare(client: Database, sql: string): Statement {
-  return client.prepare(sql).safeIntegers(true).raw(true);
+  return exactly(client.prepare(sql));
+}
+
+function exactly(statement: Statement): Statement {
+  return statement.safeIntegers(true).raw(true);
 }
 
 function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {
@@ -112,17 +126,39 @@ function inSnapshot<T>(client: Database, work: (snapshot: Snapshot) => T): T {
   }
 }
 
+function inWriteTransaction<T>(client: Database, work: (snapshot: Snapshot) => T): T {
+  const execute = (...statements: string[]) => {
+    for (const sql of statements) client.prepare(sql).run();
+  };
+  const isShared = client.inTransaction;
+  execute(isShared ? `SAVEPOINT ${SAVEPOINT}` : "BEGIN IMMEDIATE");
+  try {
+    const value = work({ isShared });
+    execute(isShared ? `RELEASE ${SAVEPOINT}` : "COMMIT");
+    return value;
+  } catch (error) {
+    // SQLite itself ends the transaction on a few errors, a full disk among them.
+    if (client.inTransaction) {
+      if (isShared) execute(`ROLLBACK TO ${SAVEPOINT}`, `RELEASE ${SAVEPOINT}`);
+      else execute("ROLLBACK");
+    }
+    throw error;
+  }
+}
+
 function isBusy(error: unknown): boolean {
   return error instanceof TypeError && error.message.includes("busy");
 }
 
-/** Puts a typed error in the place of better-sqlite3's TypeErrors about the state of the connection. */
+/** Puts typed errors in the place of better-sqlite3's about the state of the connection and of a read-only database. */
 function clearly<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof TypeError ? error.cause : error;
-    if (!(cause instanceof TypeError) || !/connection is (busy|not open)/.test(cause.message)) throw error;
+    if (!(cause instanceof TypeError) || !/connection is (busy|not open)/.test(cause.message)) {
+      throw clearlyReadOnly(error);
+    }
     const closed = cause.message.includes("not open");
     throw new ConnectionBusyError({
       subject: "db",

@@ -61,7 +61,7 @@ export interface QueryStep {
   readonly values: Record<string, unknown>;
 }
 
-/** A statement of our own, not logged; gives all rows. */
+/** A statement of our own, not logged; gives all rows, none where it returns none. */
 export interface RowsStep {
   readonly type: "rows";
   readonly sql: string;
@@ -90,6 +90,13 @@ export interface Driver<TKind extends Kind = Kind> {
    * Never takes a write lock.
    */
   run<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
+  /**
+   * Runs all steps in one write transaction: one of its own that begins with the lock, or a savepoint of the one that is open.
+   * On an error nothing of them stays.
+   *
+   * @throws {ReadOnlyError} when the database cannot be written
+   */
+  write<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
   /** Makes an SQL function; undefined where the driver cannot. */
   readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
 }

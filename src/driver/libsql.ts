@@ -1,22 +1,24 @@
 import { fillPlaceholders } from "drizzle-orm";
 import type { DbLike, Driver, Row, ScanStep, SelectBuilder, Session, Snapshot, Step, Steps } from "./driver.ts";
+import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 interface Executor {
   execute(statement: { sql: string; args: unknown[] }): Promise<{ rows: ArrayLike<unknown>[] }>;
 }
 
 interface Transaction extends Executor {
+  commit(): Promise<void>;
   close(): void;
 }
 
 interface Client extends Executor {
-  transaction(mode: "read"): Promise<Transaction>;
+  transaction(mode: "read" | "write"): Promise<Transaction>;
 }
 
 /**
  * libSQL through @libsql/client, on both lines of Drizzle. The client gives whole result sets, so a scan reads pages in key
  * order. Outside a transaction the steps run in a read transaction of their own; a `:memory:` database has no second
- * connection for one, and one process alone sees it, so there the steps run one after the other.
+ * connection for one, and one process alone sees it, so there the steps run one after the other, those of `write` as well.
  */
 export function libsql(db: DbLike, session: Session): Driver<"async"> {
   const client: Client = session.client;
@@ -35,7 +37,46 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
         transaction.close();
       }
     },
+    async write<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
+      try {
+        if (session.tx)
+          return await inSavepoint(session.tx as Executor, (tx) => drive(steps({ isShared: true }), db, session, tx));
+        if (await isInMemory(client)) return await drive(steps({ isShared: false }), db, session, client);
+        const transaction = await client.transaction("write");
+        try {
+          const value = await drive(
+            steps({ isShared: false }),
+            overlay(db, session, transaction),
+            session,
+            transaction,
+          );
+          await transaction.commit();
+          return value;
+        } finally {
+          // Rolls back what is not committed.
+          transaction.close();
+        }
+      } catch (error) {
+        throw clearlyReadOnly(error);
+      }
+    },
   };
+}
+
+async function inSavepoint<T>(tx: Executor, work: (tx: Executor) => Promise<T>): Promise<T> {
+  const execute = (sql: string) => tx.execute({ sql, args: [] });
+  await execute(`SAVEPOINT ${SAVEPOINT}`);
+  try {
+    const value = await work(tx);
+    await execute(`RELEASE ${SAVEPOINT}`);
+    return value;
+  } catch (error) {
+    // Where SQLite has ended the transaction itself, there is nothing to go back to; the first error tells why.
+    await execute(`ROLLBACK TO ${SAVEPOINT}`)
+      .then(() => execute(`RELEASE ${SAVEPOINT}`))
+      .catch(() => {});
+    throw error;
+  }
 }
 
 /** The database handle with its session bound to a transaction, as Drizzle's own `db.transaction` makes it. */

@@ -14,7 +14,9 @@ import type { KeyPart, TableFacts } from "./table-facts.ts";
 export interface Identity {
   /** FROM clause of rows that have an id. */
   readonly rows: string;
-  /** The id within `rows`. */
+  /** FROM clause of everything that has an id, also where the map has ids of rows that are gone: for paging. */
+  readonly ids: string;
+  /** The id within `rows` and `ids`. */
   readonly id: string;
   /** SELECT of the id of the trigger's row; no row where the map has none. */
   selectId(row: "new" | "old"): string;
@@ -37,6 +39,12 @@ export interface KeyMap {
   readonly create: string;
   /** Gives every row an id. */
   readonly fill: string;
+  /** FROM clause of rows with a key that the map does not have. */
+  readonly unmapped: string;
+  /** FROM clause of entries without a row. */
+  readonly orphans: string;
+  /** FROM clause of rows that can have no id, because a part of their key is NULL. */
+  readonly keyless: string;
   /** Gives the row with this key an id, if it has none and is there. */
   add(row: "new" | "old"): string;
   /** Forgets this key, unless a row has it. */
@@ -52,6 +60,7 @@ function byRowid({ key }: IndexDefinition, table: TableFacts): Identity {
   const from = identifier(table.name);
   return {
     rows: `${from} AS r`,
+    ids: `${from} AS r`,
     id: `r.${column}`,
     selectId: (row) => `SELECT ${row}.${column}`,
     idOf: (row) => `${row}.${column}`,
@@ -71,7 +80,8 @@ function byMap({ name }: IndexDefinition, table: TableFacts): Identity {
   const all = (compare: (column: string, place: string, part: KeyPart) => string) =>
     table.key.map((part, i) => compare(identifier(part.column), `k${i}`, part)).join(" AND ");
 
-  const join = `JOIN ${keys} AS k ON ${all((c, k, part) => `k.${k} = r.${c}${collate(part)}`)}`;
+  const isEntry = all((c, k, part) => `k.${k} = r.${c}${collate(part)}`);
+  const join = `JOIN ${keys} AS k ON ${isEntry}`;
   const rows = `${from} AS r ${join}`;
   const isRow = (row: string) => all((c, _, part) => `r.${c} = ${row}.${c}${collate(part)}`);
   const selectId = (row: string) =>
@@ -84,6 +94,7 @@ function byMap({ name }: IndexDefinition, table: TableFacts): Identity {
   const isWhole = all((c) => `r.${c} IS NOT NULL`);
   return {
     rows,
+    ids: `${keys} AS k`,
     id: "k.id",
     selectId,
     idOf: (row) => `(${selectId(row)})`,
@@ -99,6 +110,9 @@ function byMap({ name }: IndexDefinition, table: TableFacts): Identity {
         .map((part, i) => `k${i} ${part.affinity}${collate(part)} NOT NULL`)
         .join(", ")}, UNIQUE (${places}))`,
       fill: `INSERT INTO ${keys} (${places}) SELECT ${columns} FROM ${from} AS r WHERE ${isWhole}`,
+      unmapped: `${from} AS r WHERE ${isWhole} AND NOT EXISTS (SELECT 1 FROM ${keys} AS k WHERE ${isEntry})`,
+      orphans: `${keys} AS k WHERE NOT EXISTS (SELECT 1 FROM ${from} AS r WHERE ${isEntry})`,
+      keyless: `${from} AS r WHERE NOT (${isWhole})`,
       // ON CONFLICT holds whatever OR clause the user's statement has; INSERT OR IGNORE would give way to it.
       add: (row) =>
         `INSERT INTO ${keys} (${places}) SELECT ${columns} FROM ${from} AS r WHERE ${isRow(row)} ON CONFLICT DO NOTHING`,

@@ -91,6 +91,18 @@ export function planEnsure(
   return wrap(planIndex(definition, installed, { managed, deferText }), installed, 1);
 }
 
+/**
+ * Makes one index anew, whatever state it is in, its text empty and marked as pending: the beginning of `rebuild`. Run it inside
+ * BEGIN IMMEDIATE, with `installed` read inside.
+ */
+export function planRebuild(definition: IndexDefinition, installed: Installed, managed: Manager): Plan {
+  const blocking = problemsOf(definition, installed).filter(isBlocking);
+  if (blocking.length > 0) return { ...NOTHING, blocking };
+  const made = creation(definition, installed, { managed, deferText: true });
+  const changes = [`recreate index ${definition.name}`];
+  return wrap({ ...made, before: dropStatements(definition.name), changes }, installed, 1);
+}
+
 /** Drops one index with everything it has. */
 export function planRemoval(name: string, installed: Installed): Plan {
   const found = findIndex(installed, name);

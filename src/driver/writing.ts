@@ -1,0 +1,17 @@
+import { ReadOnlyError } from "../errors.ts";
+
+/** The savepoint that `write` works in where the caller has a transaction open. */
+export const SAVEPOINT = "_dv_write";
+
+/** Puts a typed error in the place of the driver's when a write met a read-only database. */
+export function clearlyReadOnly(error: unknown): unknown {
+  const { code } = Object(error) as { code?: unknown };
+  if (typeof code !== "string" || !code.startsWith("SQLITE_READONLY")) return error;
+  return new ReadOnlyError({
+    subject: "db",
+    expected: "a database that can be written",
+    got: "one that is read-only",
+    hint: "Create and repair search indexes where the app can write: in a migration, or at deployment.",
+    cause: error,
+  });
+}

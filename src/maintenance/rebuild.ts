@@ -1,0 +1,168 @@
+import { type DbLike, type Driver, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
+import { TransactionOpenError } from "../errors.ts";
+import type { IndexDefinition } from "../migration/definition.ts";
+import { identityOf } from "../migration/identity.ts";
+import { findTable } from "../migration/installed.ts";
+import { clearPending, fillText } from "../migration/objects.ts";
+import { planRebuild } from "../migration/plan.ts";
+import type { TableFacts } from "../migration/table-facts.ts";
+import { contentOf, textDamage } from "./fts.ts";
+import { FIRST_ID, LAST_ID } from "./ids.ts";
+import { inSlices, type LongWorkOptions, pause, SLICE_MS } from "./slices.ts";
+import {
+  checkFeasible,
+  execute,
+  firstRow,
+  type IndexOrName,
+  type RecordedIndex,
+  recordedIndex,
+  type Target,
+  targetOf,
+} from "./target.ts";
+
+export interface RebuildResult {
+  index: string;
+  /** Rows whose text was gone through; 0 for an index without text. */
+  rows: number;
+  ms: number;
+}
+
+/**
+ * Makes a search index anew from its table, as the database records it: tables and triggers at once, the text in slices of
+ * about 20 ms, each a transaction of its own, so that other writers get in between. What they write meanwhile is followed by
+ * the triggers. It takes two to three times as long as filling in one statement. Vectors are reset: every process reads them
+ * again.
+ *
+ * Until the text is complete the index is marked as pending and `search` throws `IndexPendingError`; so it stays after a crash
+ * or an abort, and the next call goes on where this one stopped.
+ *
+ * The first transaction is not sliced: it drops the old tables, and gives every row an id where the key is no INTEGER PRIMARY
+ * KEY (about 2 µs a row).
+ *
+ * SQL: `INSERT INTO "_dv_docs_search_fts" (rowid, c0) SELECT r."id", r."title" FROM "docs" AS r WHERE r."id" BETWEEN … AND …`
+ *
+ * @param index - a declaration or a name; the recorded definition counts, also where the code declares another
+ * @throws {IndexMissingError} when the database does not record the index
+ * @throws {IndexFormatError} when a newer version of the library made it
+ * @throws {DeclarationDriftError} when the table lacks what is recorded
+ * @throws {TransactionOpenError} inside a transaction
+ * @throws {ReadOnlyError | InvalidOptionError | UnsupportedDriverError}
+ * @example await rebuild(db, docsSearch, { onProgress: ({ done, total }) => console.log(done, "of", total) });
+ */
+export async function rebuild(
+  db: DbLike,
+  index: IndexOrName,
+  { onProgress, signal }: LongWorkOptions = {},
+): Promise<RebuildResult> {
+  const start = performance.now();
+  const driver = driverOf(db);
+  const target = targetOf(db, index);
+  signal?.throwIfAborted();
+  const isSound = await driver.run(() => canGoOn(target));
+  await driver.write((snapshot) => begin(target, snapshot, isSound));
+  const total = onProgress ? await driver.run(() => countIds(target)) : 0;
+
+  let rows = 0;
+  let from = FIRST_ID;
+  await inSlices(signal, async (limit) => {
+    const { filled, next, ms } = await outsideTransactions(driver, signal, () => fillSlice(target, from, limit));
+    rows = next === FIRST_ID ? 0 : rows + filled;
+    if (filled > 0) onProgress?.({ done: rows, total: Math.max(rows, total) });
+    from = next ?? LAST_ID;
+    return { isLast: next === undefined, ms };
+  });
+  return { index: target.name, rows, ms: performance.now() - start };
+}
+
+/** Whether an earlier rebuild was interrupted and what it left can be built on: nothing is in it that triggers did not follow. */
+function* canGoOn(target: Target): Steps<boolean> {
+  const { record, definition, problems } = yield* recordedIndex(target);
+  if (record.pending !== "text" || problems.length > 0) return false;
+  return (yield* textDamage(definition.name)) === undefined;
+}
+
+function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps<void> {
+  if (isShared) {
+    throw new TransactionOpenError({
+      subject: "rebuild",
+      expected: "no open transaction",
+      got: "one",
+      hint: "rebuild commits slice by slice; call it outside of transactions.",
+    });
+  }
+  const { record, definition, installed, problems } = yield* recordedIndex(target);
+  if (isSound && record.pending === "text" && problems.length === 0) return;
+  yield* createAnew({ record, definition, installed });
+}
+
+function* createAnew({ record, definition, installed }: Omit<RecordedIndex, "problems">): Steps<void> {
+  const plan = planRebuild(definition, installed, record.managed);
+  checkFeasible(definition.name, plan);
+  yield* execute([...plan.before, ...plan.after]);
+}
+
+interface Filled {
+  readonly filled: number;
+  /** Where the next slice begins; undefined: the text is complete. */
+  readonly next: bigint | undefined;
+  readonly ms: number;
+}
+
+function* fillSlice(target: Target, from: bigint, limit: number): Steps<Filled> {
+  const start = performance.now();
+  const { record, definition, installed, problems } = yield* recordedIndex(target);
+  // There is no text, or another process has completed it.
+  if (record.pending !== "text") return { filled: 0, next: undefined, ms: 0 };
+  if (problems.length > 0) {
+    // The table was altered under our hands: writes may have gone by unseen.
+    yield* createAnew({ record, definition, installed });
+    return { filled: 0, next: FIRST_ID, ms: SLICE_MS };
+  }
+  const table = findTable(installed, definition.table)!;
+  const { ids, id } = identityOf(definition, table);
+  const page = `SELECT ${id} AS id FROM ${ids} WHERE ${id} >= ${from} ORDER BY ${id} LIMIT ${limit}`;
+  const [last, count] = (yield* firstRow(`SELECT CAST(max(id) AS TEXT), count(*) FROM (${page})`))!;
+  const filled = Number(count);
+  const to = filled < limit ? LAST_ID : BigInt(String(last));
+  if (filled > 0) yield* execute([fillRange(definition, table, from, to)]);
+  const ms = performance.now() - start;
+  if (to < LAST_ID) return { filled, next: to + 1n, ms };
+  // Nothing lies behind, and what comes is the triggers' business: complete within this transaction, however fast rows arrive.
+  yield* execute([clearPending(definition.name)]);
+  return { filled, next: undefined, ms };
+}
+
+/** Rows that triggers have put into the text index meanwhile are there already. */
+function fillRange(definition: IndexDefinition, table: TableFacts, from: bigint, to: bigint): string {
+  const content = contentOf(definition.name);
+  return fillText(
+    definition,
+    table,
+    (id) => `${id} BETWEEN ${from} AND ${to} AND NOT EXISTS (SELECT 1 FROM ${content} AS f WHERE f.id = ${id})`,
+  );
+}
+
+function* countIds(target: Target): Steps<number> {
+  const { definition, installed } = yield* recordedIndex(target);
+  const { ids } = identityOf(definition, findTable(installed, definition.table)!);
+  return Number((yield* firstRow(`SELECT count(*) FROM ${ids}`))![0]);
+}
+
+/**
+ * Writes outside of the app's own transactions: what is done inside one may be rolled back with it, unseen. Waits until it is
+ * over, where the app has one open on this connection.
+ */
+async function outsideTransactions<T>(
+  driver: Driver,
+  signal: AbortSignal | undefined,
+  steps: () => Steps<T>,
+): Promise<T> {
+  for (;;) {
+    const done = await driver.write(function* ({ isShared }) {
+      return isShared ? undefined : { value: yield* steps() };
+    });
+    if (done) return done.value;
+    await pause();
+    signal?.throwIfAborted();
+  }
+}

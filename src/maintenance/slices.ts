@@ -1,0 +1,51 @@
+/** How long work goes on for, what it tells meanwhile, and how it is stopped. */
+export interface LongWorkOptions {
+  /** Called after each slice, at most about 40 times a second; an error it throws ends the work. */
+  onProgress?: (progress: Progress) => void;
+  /** Ends the work before its next slice: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface Progress {
+  /** Rows that are done. */
+  done: number;
+  /** Rows there were at the beginning. */
+  total: number;
+}
+
+/** What a slice aims at: for so long the event loop and other writers wait. */
+export const SLICE_MS = 20;
+/** Between two slices. A writer of another process looks for the lock every few milliseconds, and has to find it free. */
+const PAUSE_MS = 5;
+const ROWS_FIRST = 256;
+const ROWS_MAX = 16_384;
+
+/** What became of a slice. */
+export interface Slice {
+  readonly isLast: boolean;
+  /** How long its rows took; not what it took whatever their number, to commit or to report. */
+  readonly ms: number;
+}
+
+/** Does work in slices of as many rows as the one before makes likely to take `SLICE_MS`, with a pause between them. */
+export async function inSlices(
+  signal: AbortSignal | undefined,
+  slice: (rows: number) => Promise<Slice>,
+): Promise<void> {
+  let rows = ROWS_FIRST;
+  for (;;) {
+    signal?.throwIfAborted();
+    const { isLast, ms } = await slice(rows);
+    if (isLast) return;
+    rows = clamp(Math.round(rows * clamp(SLICE_MS / ms, 0.25, 4)), 1, ROWS_MAX);
+    await pause();
+  }
+}
+
+export function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
+}

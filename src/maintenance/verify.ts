@@ -1,0 +1,336 @@
+import { type DbLike, driverOf, type Row, type Steps } from "../driver/driver.ts";
+import { hashOf, type IndexDefinition } from "../migration/definition.ts";
+import { type Identity, identityOf } from "../migration/identity.ts";
+import { findTable, isBlocking, type Problem } from "../migration/installed.ts";
+import { identifier } from "../migration/sql-text.ts";
+import type { TableFacts } from "../migration/table-facts.ts";
+import { isSameName, namesOf } from "../schema/names.ts";
+import { contentOf, damageIn, textDamage } from "./fts.ts";
+import { FIRST_ID, LAST_ID } from "./ids.ts";
+import { inSlices, type LongWorkOptions } from "./slices.ts";
+import { firstRow, type IndexOrName, type RecordedIndex, recordedIndex, type Target, targetOf } from "./target.ts";
+
+/** Something in which an index and its table disagree. */
+export interface VerifyProblem {
+  /**
+   * Stable. Those of tables and triggers (`OBJECT_MISSING`, `OBJECT_DIFFERS`, `OBJECT_FOREIGN`, `TABLE_MISSING`,
+   * `COLUMN_MISSING`, `KEY_DIFFERS`), and:
+   *
+   * | code | meaning |
+   * | --- | --- |
+   * | `TEXT_PENDING` | the text is not filled yet; rows that are missing are not counted |
+   * | `DECLARATION_DIFFERS` | the code declares another index than the database records |
+   * | `ROW_NOT_INDEXED` | rows whose text is not in the index |
+   * | `NOT_A_ROW` | text in the index that belongs to no row |
+   * | `TEXT_DIFFERS` | rows that the index has another text of |
+   * | `TEXT_DAMAGED` | FTS5 finds its index damaged |
+   * | `ROW_WITHOUT_ID` | rows that the key map does not have |
+   * | `ID_WITHOUT_ROW` | entries of the key map that belong to no row |
+   * | `KEY_NULL` | rows that cannot be indexed, because a part of their primary key is NULL |
+   * | `LOG_LOST` | the log of changed vectors was emptied or cut: changes may have gone by unseen |
+   * | `HEAD_MISSING` | a vector column without its row in the table of generations |
+   */
+  code: Exclude<Problem["code"], "NOT_RECORDED" | "FORMAT_NEWER"> | Finding;
+  /** A sentence without a full stop. */
+  message: string;
+  /** How many rows or entries, where they are counted. */
+  count?: number;
+  /** The primary key of the first of them; an array where it has several parts, undefined where nothing tells it any more. */
+  key?: unknown;
+}
+
+type Finding =
+  | "TEXT_PENDING"
+  | "DECLARATION_DIFFERS"
+  | "ROW_NOT_INDEXED"
+  | "NOT_A_ROW"
+  | "TEXT_DIFFERS"
+  | "TEXT_DAMAGED"
+  | "ROW_WITHOUT_ID"
+  | "ID_WITHOUT_ROW"
+  | "KEY_NULL"
+  | "LOG_LOST"
+  | "HEAD_MISSING";
+
+export interface VerifyResult {
+  index: string;
+  /** Whether there are no problems: every row is in the index as it is in the table, and nothing else. */
+  ok: boolean;
+  problems: VerifyProblem[];
+  /** Rows of the table, as far as they could be gone through. */
+  rows: number;
+  /** Texts in the index; null for an index without text. */
+  indexed: number | null;
+  ms: number;
+}
+
+/**
+ * Compares a search index with its table, both ways: every row has its text in the index and nothing in the index is without a
+ * row, the key map has every row and no other, tables and triggers are as the record says, and FTS5's own check finds nothing.
+ * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS` and what the table itself lacks.
+ *
+ * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
+ * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words) and that of the key map (2 µs a row) are one
+ * statement each: for so long they keep the event loop of a synchronous driver.
+ *
+ * SQL: `SELECT … FROM "docs" AS r LEFT JOIN "_dv_docs_search_fts_content" AS f ON f.id = r."id" WHERE r."id" BETWEEN … AND …`,
+ * `PRAGMA integrity_check("_dv_docs_search_fts")`
+ *
+ * @param index - a declaration or a name
+ * @throws {IndexMissingError} when the database does not record the index
+ * @throws {IndexFormatError} when a newer version of the library made it
+ * @throws {InvalidOptionError | UnsupportedDriverError}
+ * @example const { ok, problems } = await verify(db, docsSearch);
+ */
+export async function verify(
+  db: DbLike,
+  index: IndexOrName,
+  { onProgress, signal }: LongWorkOptions = {},
+): Promise<VerifyResult> {
+  const start = performance.now();
+  const driver = driverOf(db);
+  const target = targetOf(db, index);
+  const report = new Report();
+  signal?.throwIfAborted();
+  const hasText = await driver.run(() => checkStructure(target, report));
+  const total = onProgress ? await driver.run(() => countIds(target)) : 0;
+
+  let from = FIRST_ID;
+  await inSlices(signal, async (limit) => {
+    const sliceStart = performance.now();
+    const next = await driver.run(() => compareSlice(target, from, limit, report));
+    const ms = performance.now() - sliceStart;
+    onProgress?.({ done: report.rows, total: Math.max(report.rows, total) });
+    from = next ?? LAST_ID;
+    return { isLast: next === undefined, ms };
+  });
+  signal?.throwIfAborted();
+  await driver.run(() => checkKeysAndText(target, report));
+  const problems = report.problems();
+  return {
+    index: target.name,
+    ok: problems.length === 0,
+    problems,
+    rows: report.rows,
+    indexed: hasText ? report.indexed : null,
+    ms: performance.now() - start,
+  };
+}
+
+/** What was found so far; several findings of one kind become one problem. */
+class Report {
+  rows = 0;
+  indexed = 0;
+  readonly #problems = new Map<string, VerifyProblem>();
+
+  add(problem: VerifyProblem): void {
+    this.#problems.set(`${problem.code} ${problem.message}`, problem);
+  }
+
+  count(code: Finding, message: string, count: number, key: unknown): void {
+    if (count === 0) return;
+    const known = this.#problems.get(code);
+    if (known) known.count = known.count! + count;
+    else this.#problems.set(code, { code, message, count, ...(key === undefined ? {} : { key }) });
+  }
+
+  problems(): VerifyProblem[] {
+    return [...this.#problems.values()];
+  }
+}
+
+/** Tables, triggers and what the registry says; the objects are looked at again by each slice. */
+function* checkStructure(target: Target, report: Report): Steps<boolean> {
+  const { record, definition, problems } = yield* recordedIndex(target);
+  const { declared, name } = target;
+  if (declared && hashOf(declared) !== record.hash) {
+    const message = `index ${name} is declared otherwise in the code than the database records it`;
+    report.add({ code: "DECLARATION_DIFFERS", message });
+  }
+  if (record.pending === "text")
+    report.add({ code: "TEXT_PENDING", message: `the text of index ${name} is not filled yet` });
+  yield* checkLog(definition, problems, report);
+  return definition.text !== null;
+}
+
+function* checkLog({ name, vectors }: IndexDefinition, problems: readonly Problem[], report: Report): Steps<void> {
+  const { log, head } = namesOf(name).tables;
+  if (vectors.length === 0 || !isUsable(problems, log, head)) return;
+  const [count] = (yield* firstRow(`SELECT count(*) FROM (SELECT 1 FROM ${identifier(log)} LIMIT 1)`))!;
+  // A generation covers the log up to a row it remembers by number and nonce.
+  const lost = `SELECT count(*) FROM ${identifier(head)} AS h WHERE h.seq IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ${identifier(log)} AS l WHERE l.seq = h.seq AND l.nonce = h.nonce)`;
+  const [cut] = (yield* firstRow(lost))!;
+  if (Number(count) === 0 || Number(cut) > 0) {
+    report.add({ code: "LOG_LOST", message: `the log of index ${name} was emptied or cut` });
+  }
+  const heads: Row[] = yield { type: "rows", sql: `SELECT "column" FROM ${identifier(head)}`, params: [] };
+  for (const { column } of vectors.filter(({ column }) => !heads.some(([own]) => own === column))) {
+    report.add({ code: "HEAD_MISSING", message: `table ${head} has no row for column ${column}` });
+  }
+}
+
+/** Compares the rows and texts from an id on; gives the id to go on from, or undefined at the end. */
+function* compareSlice(target: Target, from: bigint, limit: number, report: Report): Steps<bigint | undefined> {
+  const found = yield* recordedIndex(target);
+  for (const problem of found.problems) report.add(problemOf(problem));
+  const parts = partsOf(found);
+  if (!parts) return undefined;
+  const { definition, identity } = parts;
+  if (!parts.text) {
+    report.rows = yield* count(identity.rows);
+    return undefined;
+  }
+  try {
+    return yield* compareText(
+      { definition, identity, from, limit, isPending: found.record.pending === "text" },
+      report,
+    );
+  } catch (error) {
+    report.add({
+      code: "TEXT_DAMAGED",
+      message: `the text of index ${definition.name} cannot be read: ${damageIn(error)}`,
+    });
+    return undefined;
+  }
+}
+
+interface Range {
+  readonly definition: IndexDefinition;
+  readonly identity: Identity;
+  readonly from: bigint;
+  readonly limit: number;
+  readonly isPending: boolean;
+}
+
+function* compareText(
+  { definition, identity, from, limit, isPending }: Range,
+  report: Report,
+): Steps<bigint | undefined> {
+  const { id, ids, rows } = identity;
+  const content = `${contentOf(definition.name)} AS f`;
+  const nth = (expression: string, source: string) =>
+    `SELECT * FROM (SELECT ${expression} AS id FROM ${source} WHERE ${expression} >= ${from} ORDER BY 1 LIMIT 1 OFFSET ${limit - 1})`;
+  // As far as `limit` rows or `limit` texts reach, whichever is less far; NULL: neither has so many.
+  const [last] = (yield* firstRow(
+    `SELECT CAST(min(id) AS TEXT) FROM (${nth(id, ids)} UNION ALL ${nth("f.id", content)})`,
+  ))!;
+  const to = last === null ? LAST_ID : BigInt(String(last));
+
+  // The copy is kept byte by byte, so that it is compared so, whatever the column's collation.
+  const differs = definition
+    .text!.columns.map(({ column }, i) => `f.c${i} IS NOT r.${identifier(column)} COLLATE BINARY`)
+    .join(" OR ");
+  const isStale = `f.id IS NOT NULL AND (${differs})`;
+  const compared = yield* firstRow(
+    `SELECT count(*), sum(f.id IS NULL), CAST(min(CASE WHEN f.id IS NULL THEN ${id} END) AS TEXT), sum(${isStale}), CAST(min(CASE WHEN ${isStale} THEN ${id} END) AS TEXT) FROM ${rows} LEFT JOIN ${content} ON f.id = ${id} WHERE ${id} BETWEEN ${from} AND ${to}`,
+  );
+  const [all, missing, firstMissing, stale, firstStale] = compared!;
+  const isGhost = identity.isGone("f.id");
+  const [texts, ghosts, firstGhost] = (yield* firstRow(
+    `SELECT count(*), sum(${isGhost}), CAST(min(CASE WHEN ${isGhost} THEN f.id END) AS TEXT) FROM ${content} WHERE f.id BETWEEN ${from} AND ${to}`,
+  ))!;
+  report.rows += Number(all);
+  report.indexed += Number(texts);
+  const { name, table } = definition;
+  if (!isPending) {
+    const key = yield* keyOf(firstMissing, identity, definition);
+    report.count("ROW_NOT_INDEXED", `rows of ${table} are not in index ${name}`, Number(missing), key);
+  }
+  const staleKey = yield* keyOf(firstStale, identity, definition);
+  report.count("TEXT_DIFFERS", `index ${name} has another text of rows of ${table}`, Number(stale), staleKey);
+  const ghostKey = yield* keyOf(firstGhost, identity, definition);
+  report.count("NOT_A_ROW", `index ${name} has texts of rows that ${table} does not have`, Number(ghosts), ghostKey);
+  return to === LAST_ID ? undefined : to + 1n;
+}
+
+/** What cannot be done in slices: the key map against the table, and FTS5's own check. */
+function* checkKeysAndText(target: Target, report: Report): Steps<void> {
+  const found = yield* recordedIndex(target);
+  const parts = partsOf(found);
+  if (!parts) return;
+  const { definition, identity } = parts;
+  const { name, table } = definition;
+  const { map } = identity;
+  if (map) {
+    const columns = (alias: string, of: readonly string[]) => of.map((column) => `${alias}.${identifier(column)}`);
+    const own = columns("r", definition.key.columns);
+    const places = columns(
+      "k",
+      definition.key.columns.map((_, i) => `k${i}`),
+    );
+    const unmapped = yield* count(map.unmapped);
+    const keyless = yield* count(map.keyless);
+    const orphans = yield* count(map.orphans);
+    report.rows += unmapped + keyless;
+    const missing = `rows of ${table} are not in the key map of index ${name}`;
+    report.count("ROW_WITHOUT_ID", missing, unmapped, yield* firstKey(unmapped, own, map.unmapped));
+    const left = `the key map of index ${name} has keys that ${table} does not have`;
+    report.count("ID_WITHOUT_ROW", left, orphans, yield* firstKey(orphans, places, map.orphans));
+    report.count("KEY_NULL", `rows of ${table} have NULL in their primary key`, keyless, undefined);
+  }
+  if (!parts.text) return;
+  const damage = yield* textDamage(name);
+  if (damage !== undefined) {
+    report.add({ code: "TEXT_DAMAGED", message: `the text of index ${name} is damaged: ${damage}` });
+  }
+}
+
+interface Parts {
+  readonly definition: IndexDefinition;
+  readonly identity: Identity;
+  readonly table: TableFacts;
+  /** Whether there is text, in a table that can be read as it should be. */
+  readonly text: boolean;
+}
+
+/** What of an index can be compared; undefined where not even ids can be told. */
+function partsOf({ definition, installed, problems }: RecordedIndex): Parts | undefined {
+  const { fts, keys } = namesOf(definition.name).tables;
+  if (problems.some(isBlocking) || !isUsable(problems, keys)) return undefined;
+  const table = findTable(installed, definition.table)!;
+  const text = definition.text !== null && isUsable(problems, fts);
+  return { definition, identity: identityOf(definition, table), table, text };
+}
+
+function isUsable(problems: readonly Problem[], ...tables: readonly string[]): boolean {
+  return !problems.some(({ object }) => tables.some((table) => isSameName(object, table)));
+}
+
+function problemOf({ code, message }: Problem): VerifyProblem {
+  return { code: code as VerifyProblem["code"], message };
+}
+
+function* count(source: string): Steps<number> {
+  return Number((yield* firstRow(`SELECT count(*) FROM ${source}`))![0]);
+}
+
+function* countIds(target: Target): Steps<number> {
+  const parts = partsOf(yield* recordedIndex(target));
+  return parts ? yield* count(parts.identity.ids) : 0;
+}
+
+/** The primary key of an id, for people. */
+function* keyOf(id: unknown, { map }: Identity, { name, key }: IndexDefinition): Steps<unknown> {
+  if (id === null || id === undefined) return undefined;
+  if (!map) return integer(String(id));
+  const places = key.columns.map((_, i) => `k.k${i}`);
+  return yield* firstKey(1, places, `${identifier(namesOf(name).tables.keys)} AS k WHERE k.id = ${id}`);
+}
+
+/** Integers travel as text, since some drivers refuse those that a number cannot hold. */
+function* firstKey(count: number, columns: readonly string[], source: string): Steps<unknown> {
+  if (count === 0) return undefined;
+  const fields = columns.map(
+    (column) =>
+      `typeof(${column}), CASE typeof(${column}) WHEN 'integer' THEN CAST(${column} AS TEXT) ELSE ${column} END`,
+  );
+  const row = yield* firstRow(`SELECT ${fields.join(", ")} FROM ${source} LIMIT 1`);
+  if (!row) return undefined;
+  const parts = columns.map((_, i) => (row[2 * i] === "integer" ? integer(String(row[2 * i + 1])) : row[2 * i + 1]));
+  return parts.length === 1 ? parts[0] : parts;
+}
+
+function integer(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}

@@ -1,0 +1,258 @@
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  ensureSearchIndexes,
+  IndexFormatError,
+  IndexMissingError,
+  InvalidOptionError,
+  type Progress,
+  rebuild,
+  searchIndex,
+  verify,
+} from "../../src/index.ts";
+import { DRIVERS, openBetterSqlite3, temporaryFolder } from "../helpers/databases.ts";
+import { DDL, docs, docsSearch, pagesSearch, ROWS } from "./app.ts";
+
+function open(file?: string) {
+  const opened = openBetterSqlite3({}, file);
+  for (const statement of [...DDL, ...ROWS]) opened.client.exec(statement);
+  ensureSearchIndexes(opened.db, [docsSearch, pagesSearch]);
+  // Shadow tables are written to below, which SQLite's defensive mode refuses.
+  opened.client.unsafeMode(true);
+  return opened;
+}
+
+const FTS = "_dv_docs_search_fts";
+
+describe.each(DRIVERS)("on $name", ({ open }) => {
+  test("an index that equals its table is fine, whatever its key", async () => {
+    const { db, exec } = open();
+    for (const statement of [...DDL, ...ROWS]) await exec(statement);
+    await ensureSearchIndexes(db, [docsSearch, pagesSearch]);
+    const fine = { ok: true, problems: [], rows: 3, indexed: 3, ms: expect.any(Number) };
+    expect(await verify(db, docsSearch)).toEqual({ index: "docs_search", ...fine });
+    expect(await verify(db, "pages_search")).toEqual({ index: "pages_search", ...fine });
+  });
+
+  test("what disagrees is told with its number and the key of the first", async () => {
+    const { db, exec } = open();
+    for (const statement of [...DDL, ...ROWS]) await exec(statement);
+    await ensureSearchIndexes(db, [docsSearch, pagesSearch]);
+    await exec(`DELETE FROM ${FTS} WHERE rowid IN (2, 3)`);
+    await exec(`INSERT INTO ${FTS} (rowid, c0) VALUES (9007199254740993, 'ghost')`);
+    await exec(`UPDATE ${FTS} SET c0 = 'Apples', c1 = 'red and green' WHERE rowid = 1`);
+    expect(await verify(db, docsSearch)).toMatchObject({
+      ok: false,
+      rows: 3,
+      indexed: 2,
+      problems: [
+        { code: "ROW_NOT_INDEXED", message: "rows of docs are not in index docs_search", count: 2, key: 2 },
+        { code: "TEXT_DIFFERS", message: "index docs_search has another text of rows of docs", count: 1, key: 1 },
+        {
+          code: "NOT_A_ROW",
+          message: "index docs_search has texts of rows that docs does not have",
+          count: 1,
+          key: 9007199254740993n,
+        },
+      ],
+    });
+    await exec("DELETE FROM _dv_pages_search_fts WHERE rowid = 2");
+    await exec("DELETE FROM _dv_pages_search_keys WHERE id = 3");
+    await exec("INSERT INTO _dv_pages_search_keys VALUES (8, 'c', '/')");
+    expect((await verify(db, pagesSearch)).problems).toMatchObject([
+      { code: "ROW_NOT_INDEXED", count: 1, key: ["a", "/pears"] },
+      { code: "NOT_A_ROW", count: 1 },
+      { code: "ROW_WITHOUT_ID", count: 1, key: ["b", "/"] },
+      { code: "ID_WITHOUT_ROW", count: 1, key: ["c", "/"] },
+    ]);
+    await rebuild(db, docsSearch);
+    await rebuild(db, pagesSearch);
+    expect(await verify(db, docsSearch)).toMatchObject({ ok: true });
+    expect(await verify(db, pagesSearch)).toMatchObject({ ok: true });
+  });
+});
+
+test("texts that equal but for their case or a NUL differ", async () => {
+  const { client, db } = open();
+  client.exec(`UPDATE docs SET title = 'a' || char(0) || 'b' WHERE id = 2`);
+  expect((await verify(db, docsSearch)).ok).toBe(true);
+  client.exec(`UPDATE ${FTS}_content SET c0 = 'a' || char(0) || 'c' WHERE id = 2`);
+  expect((await verify(db, docsSearch)).problems).toMatchObject([
+    { code: "TEXT_DIFFERS", key: 2 },
+    { code: "TEXT_DAMAGED" },
+  ]);
+});
+
+test("32: a recreated table: each missing trigger, and the rows that went by unseen", async () => {
+  const { client, db } = open();
+  client.exec(`${DDL[0]!.replace("docs", "__new_docs")}; INSERT INTO __new_docs SELECT * FROM docs; DROP TABLE docs;
+    ALTER TABLE __new_docs RENAME TO docs; INSERT INTO docs (id) VALUES (4)`);
+  const { problems } = await verify(db, docsSearch);
+  expect(problems.filter(({ code }) => code === "OBJECT_MISSING").map(({ message }) => message)).toContain(
+    "trigger _dv_docs_search_insert is missing",
+  );
+  expect(problems).toContainEqual({
+    code: "ROW_NOT_INDEXED",
+    message: "rows of docs are not in index docs_search",
+    count: 1,
+    key: 4,
+  });
+});
+
+test.each([
+  ["an overwritten leaf", `UPDATE ${FTS}_data SET block = zeroblob(length(block)) WHERE id > 10`, "corruption found"],
+  ["an index wiped", `DELETE FROM ${FTS}_data`, "corruption found"],
+  ["a wiped configuration", `DELETE FROM ${FTS}_config`, "invalid fts5 file format"],
+  ["a row of docsize lost", `DELETE FROM ${FTS}_docsize WHERE id = 1`, "malformed inverted index"],
+  ["the copy of the text lost", `DROP TABLE ${FTS}_content`, "no such table"],
+])("67: %s", async (_, damage, message) => {
+  const file = join(temporaryFolder(), "app.db");
+  const { client } = open(file);
+  client.exec(damage);
+  // What a connection has in memory of FTS5's index hides the damage from it.
+  const { db } = openBetterSqlite3({}, file);
+  const { problems } = await verify(db, docsSearch);
+  expect(problems[0]).toEqual({ code: "TEXT_DAMAGED", message: expect.stringContaining(message) });
+});
+
+test("a table of texts that is gone is told, and the rest compared", async () => {
+  const { client, db } = open();
+  client.exec(`DROP TABLE ${FTS}`);
+  expect(await verify(db, docsSearch)).toMatchObject({
+    rows: 3,
+    indexed: 0,
+    problems: [{ code: "OBJECT_MISSING", message: `table ${FTS} is missing` }],
+  });
+});
+
+test("a key map that is gone is told, and nothing is guessed", async () => {
+  const { client, db } = open();
+  client.exec("DROP TABLE _dv_pages_search_keys");
+  expect(await verify(db, pagesSearch)).toMatchObject({
+    rows: 0,
+    problems: [{ code: "OBJECT_MISSING", message: "table _dv_pages_search_keys is missing" }],
+  });
+});
+
+test("rows without a key cannot be indexed", async () => {
+  const notes = sqliteTable("notes", { slug: text().primaryKey(), body: text() });
+  const notesSearch = searchIndex("notes_search", notes, { text: { body: 1 } });
+  const { client, db } = open();
+  client.exec(
+    "CREATE TABLE notes (slug TEXT PRIMARY KEY, body TEXT); INSERT INTO notes VALUES ('a', 'a'), (NULL, 'b')",
+  );
+  ensureSearchIndexes(db, [notesSearch]);
+  expect(await verify(db, notesSearch)).toMatchObject({
+    rows: 2,
+    indexed: 1,
+    problems: [{ code: "KEY_NULL", message: "rows of notes have NULL in their primary key", count: 1 }],
+  });
+});
+
+test("37: a log that was emptied or cut, and a vector column without its head", async () => {
+  const { client, db } = open();
+  const codes = async () => (await verify(db, docsSearch)).problems.map(({ code }) => code);
+  client.exec("UPDATE _dv_docs_search_head SET seq = 1, nonce = (SELECT nonce FROM _dv_docs_search_log WHERE seq = 1)");
+  expect(await codes()).toEqual([]);
+  client.exec("UPDATE _dv_docs_search_head SET nonce = nonce + 1");
+  expect(await codes()).toEqual(["LOG_LOST"]);
+  client.exec("DELETE FROM _dv_docs_search_log; DELETE FROM _dv_docs_search_head");
+  expect(await codes()).toEqual(["LOG_LOST", "HEAD_MISSING"]);
+  await rebuild(db, docsSearch);
+  expect(await codes()).toEqual([]);
+});
+
+test("a vector-only index has rows and no texts", async () => {
+  const { db } = open();
+  const other = searchIndex("vectors_only", docs, { vectors: { embedding: {} } });
+  ensureSearchIndexes(db, [other]);
+  expect(await verify(db, other)).toMatchObject({ ok: true, rows: 3, indexed: null });
+});
+
+test("a declaration that differs from the record, and text that is pending", async () => {
+  const { db } = open();
+  const other = searchIndex("docs_search", docs, { text: { title: 1 } });
+  ensureSearchIndexes(db, [other], { deferText: true });
+  expect((await verify(db, docsSearch)).problems).toEqual([
+    {
+      code: "DECLARATION_DIFFERS",
+      message: "index docs_search is declared otherwise in the code than the database records it",
+    },
+    { code: "TEXT_PENDING", message: "the text of index docs_search is not filled yet" },
+  ]);
+});
+
+test("a table without what is recorded", async () => {
+  const { client, db } = open();
+  client.exec("DROP TABLE docs");
+  expect(await verify(db, docsSearch)).toMatchObject({
+    ok: false,
+    problems: [{ code: "TABLE_MISSING", message: "table docs does not exist" }],
+  });
+});
+
+test("works on a read-only database, and writes nothing anywhere", async () => {
+  const file = join(temporaryFolder(), "app.db");
+  const { client } = open(file);
+  client.exec(`DELETE FROM ${FTS} WHERE rowid = 1`);
+  const version = client.pragma("data_version", { simple: true });
+  const readonly = new Database(file, { readonly: true });
+  onTestFinished(() => void readonly.close());
+  expect((await verify(drizzle({ client: readonly }), docsSearch)).problems).toMatchObject([
+    { code: "ROW_NOT_INDEXED" },
+  ]);
+  expect((await verify(openBetterSqlite3({}, file).db, docsSearch)).ok).toBe(false);
+  expect(client.pragma("data_version", { simple: true })).toBe(version);
+});
+
+test("writes between slices are no problems, and a signal ends it", async () => {
+  const { client, db } = open();
+  client.exec(
+    "WITH n(i) AS (VALUES (10) UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO docs (id, title) SELECT i, i FROM n",
+  );
+  const progress: Progress[] = [];
+  let slice = 0;
+  const result = await verify(db, docsSearch, {
+    onProgress(step) {
+      progress.push(step);
+      client.exec(
+        `UPDATE docs SET title = 'changed' WHERE id IN (1, 4000); DELETE FROM docs WHERE id = ${4999 - slice++}`,
+      );
+      client.exec(`INSERT INTO docs (id, title) VALUES (${-slice}, ''), (${9000 + slice}, '')`);
+    },
+  });
+  expect(result).toMatchObject({ ok: true });
+  expect(progress.length).toBeGreaterThan(2);
+  expect(progress[0]).toEqual({ done: 256, total: 4994 });
+  const controller = new AbortController();
+  const aborted = verify(db, docsSearch, {
+    signal: controller.signal,
+    onProgress: () => controller.abort(new Error("enough")),
+  });
+  await expect(aborted).rejects.toThrow("enough");
+});
+
+test("inside a transaction it sees the transaction's own writes", async () => {
+  const { client, db } = open();
+  client.exec("BEGIN; INSERT INTO docs (id) VALUES (4)");
+  expect(await verify(db, docsSearch)).toMatchObject({ ok: true, rows: 4 });
+  client.exec("ROLLBACK");
+});
+
+describe("refuses", () => {
+  test("an index that is not there, is of a newer format or damaged, or no index", async () => {
+    const { client, db } = open();
+    await expect(verify(db, "other")).rejects.toThrow(IndexMissingError);
+    await expect(verify(db, {} as never)).rejects.toThrow(InvalidOptionError);
+    client.exec("UPDATE _dv_indexes SET definition = ''");
+    await expect(verify(db, "docs_search")).rejects.toThrow(
+      "expected a definition that can be read, got a damaged one",
+    );
+    expect((await verify(db, docsSearch)).ok).toBe(true);
+    client.exec("UPDATE _dv_indexes SET format = 2");
+    await expect(verify(db, docsSearch)).rejects.toThrow(IndexFormatError);
+  });
+});
