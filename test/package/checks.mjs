@@ -118,12 +118,16 @@ async function schemaImports() {
   }
 }
 
+/** A statement at the start of a line or a call: the text of SQL and comments has a `from` of its own. */
+const IMPORT = /(?:^(?:import|export)\b[^"'\n]*|\b(?:require|import)\()["'](?<specifier>[^"'\n]+)["']/gm;
+
 function importGraph(entry) {
   const files = [entry];
   const packages = new Set();
   for (const file of files) {
     const code = readFileSync(file, "utf8");
-    for (const [, specifier] of code.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\()["']([^"']+)["']/g)) {
+    for (const { groups } of code.matchAll(IMPORT)) {
+      const { specifier } = groups;
       if (!specifier.startsWith(".")) packages.add(specifier);
       else if (!files.includes(join(dirname(file), specifier))) files.push(join(dirname(file), specifier));
     }
