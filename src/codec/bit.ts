@@ -1,10 +1,10 @@
-import type { Codec } from "./codec.ts";
+import type { Codec, ElementArray } from "./codec.ts";
 
 /**
  * Eight dimensions a byte, dimension 0 in the lowest bit of byte 0: the layout sqlite-vec's `vec_bit()` reads.
  * A `Uint8Array` is taken as packed bytes; any other list has one 0 or 1 a dimension.
  */
-export const bit: Codec<Uint8Array> = {
+export const bit: Codec<ElementArray["bit"]> = {
   bytes: (dimensions) => dimensions / 8,
   encode(values, fail) {
     if (values instanceof Uint8Array) return Uint8Array.from(values);

@@ -7,12 +7,15 @@ import { int8 } from "./int8.ts";
 /** How one number of a vector is stored. `float16` is IEEE 754 half precision; `bit` packs eight dimensions into a byte. */
 export type Element = "float32" | "float16" | "int8" | "bit";
 
-/** The typed array a column of an element reads as in mode `typed`. */
+/**
+ * The typed array a column of an element reads as in mode `typed`: `Float32Array<ArrayBuffer>` and so on, told by a function
+ * that returns one, because before TypeScript 5.7 the types take no argument and would quietly become `any`.
+ */
 export interface ElementArray {
-  float32: Float32Array;
-  float16: Float32Array;
-  int8: Int8Array;
-  bit: Uint8Array;
+  float32: ReturnType<typeof Float32Array.of>;
+  float16: ReturnType<typeof Float32Array.of>;
+  int8: ReturnType<typeof Int8Array.of>;
+  bit: ReturnType<typeof Uint8Array.of>;
 }
 
 /** What is known of a vector column without its table. */

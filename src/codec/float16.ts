@@ -1,4 +1,4 @@
-import type { Codec } from "./codec.ts";
+import type { Codec, ElementArray } from "./codec.ts";
 
 /** Numbers from here on round to infinity: half way between the largest half, 65504, and the next one, 65536. */
 const OVERFLOW = 65520;
@@ -7,7 +7,7 @@ const OVERFLOW = 65520;
  * IEEE 754 half precision, little endian: sign, 5 bits of exponent, 10 of fraction. Rounds to nearest, ties to even,
  * straight from the double, so that no value is rounded twice.
  */
-export const float16: Codec<Float32Array> = {
+export const float16: Codec<ElementArray["float16"]> = {
   bytes: (dimensions) => dimensions * 2,
   encode(values, fail) {
     const bytes = new Uint8Array(values.length * 2);

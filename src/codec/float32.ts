@@ -1,7 +1,7 @@
-import type { Codec } from "./codec.ts";
+import type { Codec, ElementArray } from "./codec.ts";
 
 /** IEEE 754 single precision, little endian: the layout sqlite-vec and libSQL read. */
-export const float32: Codec<Float32Array> = {
+export const float32: Codec<ElementArray["float32"]> = {
   bytes: (dimensions) => dimensions * 4,
   encode(values, fail) {
     const bytes = new Uint8Array(values.length * 4);

@@ -1,7 +1,7 @@
-import type { Codec } from "./codec.ts";
+import type { Codec, ElementArray } from "./codec.ts";
 
 /** One signed byte a dimension, -128..127: the layout sqlite-vec's `vec_int8()` reads. */
-export const int8: Codec<Int8Array> = {
+export const int8: Codec<ElementArray["int8"]> = {
   bytes: (dimensions) => dimensions,
   encode(values, fail) {
     const bytes = new Int8Array(values.length);

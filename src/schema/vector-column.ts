@@ -28,9 +28,10 @@ export interface VectorConfig {
 
 declare const vector: unique symbol;
 
+type Bytes = ElementArray["bit"];
+
 /** The bytes of a stored vector. The type alone also carries element and dimensions, which is how queries are checked. */
-export interface VectorBytes<TElement extends Element = Element, TDimensions extends number = number>
-  extends Uint8Array {
+export interface VectorBytes<TElement extends Element = Element, TDimensions extends number = number> extends Bytes {
   readonly [vector]: { readonly element: TElement; readonly dimensions: TDimensions };
 }
 

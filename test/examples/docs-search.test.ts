@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { asc, eq } from "drizzle-orm";
 import { npmVersion } from "drizzle-orm/version";
 import { verify, ZeroQueryError } from "drizzle-vector";
@@ -511,7 +512,7 @@ describe("ingest", () => {
       "watcher: Watcher",
       "watcher: Watcher › Events",
     ]);
-    const table = formatAnswer("How do I see changes of files?", answer, 80);
+    const table = stripVTControlCharacters(formatAnswer("How do I see changes of files?", answer, 80));
     expect(table).toContain("Watch files and folders for changes.");
     expect(table).toContain("watcher 1.0.0");
     expect(table).toMatch(/ms in all \(embedding the question/);

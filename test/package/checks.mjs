@@ -118,12 +118,16 @@ async function schemaImports() {
   }
 }
 
+/** A statement at the start of a line or a call: the text of SQL and comments has a `from` of its own. */
+const IMPORT = /(?:^(?:import|export)\b[^"'\n]*|\b(?:require|import)\()["'](?<specifier>[^"'\n]+)["']/gm;
+
 function importGraph(entry) {
   const files = [entry];
   const packages = new Set();
   for (const file of files) {
     const code = readFileSync(file, "utf8");
-    for (const [, specifier] of code.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\()["']([^"']+)["']/g)) {
+    for (const { groups } of code.matchAll(IMPORT)) {
+      const { specifier } = groups;
       if (!specifier.startsWith(".")) packages.add(specifier);
       else if (!files.includes(join(dirname(file), specifier))) files.push(join(dirname(file), specifier));
     }
@@ -150,19 +154,29 @@ async function answersOn(version, name) {
   return `Node.js ${(await run(node, ["--version"])).trim()}`;
 }
 
-/** drizzle-kit reads a TypeScript schema, writes a migration once and sees no change afterwards; Drizzle's migrator runs it. */
+/**
+ * drizzle-kit reads a TypeScript schema, writes a migration once and sees no change afterwards; our command line adds the
+ * search index; Drizzle's migrator runs both.
+ */
 async function migrates(name) {
   const { add, bin, path } = await appOf(name);
+  const migrations = () => readdirSync(path("migrations"), { recursive: true }).sort();
+  const sqlFiles = () => migrations().filter((file) => file.endsWith(".sql"));
   add("kit", ".");
   await bin("drizzle-kit", ["generate", "--name", "init"]);
-  const files = () => readdirSync(path("migrations"), { recursive: true }).sort();
-  const [written, migration] = [files(), files().find((file) => file.endsWith(".sql"))];
-  const statement = readFileSync(path("migrations", migration), "utf8");
-  assert.match(statement, /`embedding` blob,\s+`code` blob NOT NULL\s/);
-  assert.match(await bin("drizzle-kit", ["generate", "--name", "again"]), /No schema changes/);
-  assert.deepEqual(files(), written);
+  assert.match(readFileSync(path("migrations", sqlFiles()[0]), "utf8"), /`embedding` blob,\s+`code` blob NOT NULL\s/);
+
+  const written = migrations();
+  assert.match(await bin("drizzle-kit", ["generate"]), /No schema changes/);
+  assert.deepEqual(migrations(), written);
+
+  await bin("drizzle-vector", ["generate", "--name", "search"]);
+  assert.equal(sqlFiles().length, 2);
+  assert.match(await bin("drizzle-kit", ["generate"]), /No schema changes/);
+
   assert.equal((await bin("tsx", ["app.ts"])).trim(), ANSWER);
   assert.match(await bin("drizzle-kit", ["push"]), /No changes detected/);
+  await bin("drizzle-vector", ["check"]);
 }
 
 async function worksThroughout(name) {

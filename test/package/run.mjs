@@ -7,22 +7,20 @@
 import { CHECKS } from "./checks.mjs";
 import { removeScratch } from "./scratch.mjs";
 
+process.on("exit", removeScratch);
+
 const wanted = select(process.argv.slice(2));
 let failed = 0;
-try {
-  for (const name of wanted) {
-    const started = performance.now();
-    try {
-      const detail = await CHECKS[name].check();
-      print("ok", name, started, detail);
-    } catch (error) {
-      failed++;
-      print("FAILED", name, started);
-      console.log(error instanceof Error ? (error.stack ?? error.message) : error);
-    }
+for (const name of wanted) {
+  const started = performance.now();
+  try {
+    const detail = await CHECKS[name].check();
+    print("ok", name, started, detail);
+  } catch (error) {
+    failed++;
+    print("FAILED", name, started);
+    console.log(error instanceof Error ? (error.stack ?? error.message) : error);
   }
-} finally {
-  removeScratch();
 }
 console.log(`${wanted.length - failed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

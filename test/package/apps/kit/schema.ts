@@ -1,5 +1,5 @@
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { vectorColumn } from "drizzle-vector/schema";
+import { searchIndex, vectorColumn } from "drizzle-vector/schema";
 
 export const docs = sqliteTable("docs", {
   id: integer("id").primaryKey(),
@@ -7,3 +7,5 @@ export const docs = sqliteTable("docs", {
   embedding: vectorColumn("embedding", 3),
   code: vectorColumn("code", { dimensions: 16, element: "bit" }).notNull(),
 });
+
+export const docsSearch = searchIndex("docs_search", docs, { text: { title: 1 }, vectors: { embedding: {} } });
