@@ -8,14 +8,14 @@ import { int8 } from "./int8.ts";
 export type Element = "float32" | "float16" | "int8" | "bit";
 
 /**
- * The typed array a column of an element reads as in mode `typed`: `Float32Array<ArrayBuffer>` and so on, told by a function
- * that returns one, because before TypeScript 5.7 the types take no argument and would quietly become `any`.
+ * The typed array a column of an element reads as and takes in mode `typed`. Without type arguments: before TypeScript 5.7 they
+ * would become `any`, and from then on `Float32Array<ArrayBuffer>` would refuse the plain `Float32Array` most embedders return.
  */
 export interface ElementArray {
-  float32: ReturnType<typeof Float32Array.of>;
-  float16: ReturnType<typeof Float32Array.of>;
-  int8: ReturnType<typeof Int8Array.of>;
-  bit: ReturnType<typeof Uint8Array.of>;
+  float32: Float32Array;
+  float16: Float32Array;
+  int8: Int8Array;
+  bit: Uint8Array;
 }
 
 /** What is known of a vector column without its table. */

@@ -23,7 +23,7 @@ const all = sqliteTable("all", {
   written: vectorColumn(2).notNull().default(sql`(x'0000803f00000000')`),
 });
 
-type Floats = Float32Array<ArrayBuffer>;
+type Floats = Float32Array;
 
 export type Reads = Expect<
   Equal<
@@ -36,9 +36,9 @@ export type Reads = Expect<
       float32Array: number[];
       float16: Floats;
       float16Array: number[] | null;
-      int8: Int8Array<ArrayBuffer>;
+      int8: Int8Array;
       int8Array: number[] | null;
-      bit: Uint8Array<ArrayBuffer>;
+      bit: Uint8Array;
       bitArray: number[] | null;
       made: Floats;
       branded: [number, number];
@@ -58,9 +58,9 @@ export type Writes = Expect<
       float32Array: number[];
       float16: Floats;
       float16Array?: number[] | null | undefined;
-      int8: Int8Array<ArrayBuffer>;
+      int8: Int8Array;
       int8Array?: number[] | null | undefined;
-      bit: Uint8Array<ArrayBuffer>;
+      bit: Uint8Array;
       bitArray?: number[] | null | undefined;
       made?: Floats | undefined;
       branded: [number, number];

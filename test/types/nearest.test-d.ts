@@ -46,8 +46,8 @@ export type SelectedHits = Expect<
     {
       id: number;
       when: Date | null;
-      vector: Float32Array<ArrayBuffer> | null;
-      required: Float32Array<ArrayBuffer>;
+      vector: Float32Array | null;
+      required: Float32Array;
       small: number[] | null;
       loud: string;
       length: number;

@@ -3,7 +3,7 @@ import { syncWithTables } from "#db";
 import { type Equal, type Expect, typeOf } from "./expect.ts";
 import { docs, parts } from "./schema.ts";
 
-type Floats = Float32Array<ArrayBuffer>;
+type Floats = Float32Array;
 
 const nested = typeOf(() =>
   syncWithTables.query.docs

@@ -1,7 +1,7 @@
 import { syncWithTables } from "#db";
 import { type Equal, type Expect, typeOf } from "./expect.ts";
 
-type Floats = Float32Array<ArrayBuffer>;
+type Floats = Float32Array;
 
 const nested = typeOf(() =>
   syncWithTables.query.docs

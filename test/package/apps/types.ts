@@ -19,12 +19,10 @@ const docs = sqliteTable("docs", {
 });
 const db = drizzle({ client: new Database(":memory:") });
 
-// `of` gives the typed array that the compiler's own library declares: generic since TypeScript 5.7, not before.
-type Floats = ReturnType<typeof Float32Array.of>;
 type Row = typeof docs.$inferSelect;
-is<Equal<Row["floats"], Floats>>();
-is<Equal<Row["bytes"], ReturnType<typeof Int8Array.of> | null>>();
-is<Equal<Row["bits"], ReturnType<typeof Uint8Array.of> | null>>();
+is<Equal<Row["floats"], Float32Array>>();
+is<Equal<Row["bytes"], Int8Array | null>>();
+is<Equal<Row["bits"], Uint8Array | null>>();
 is<Equal<Row["plain"], number[]>>();
 is<Equal<Element, "float32" | "float16" | "int8" | "bit">>();
 is<Equal<DrizzleVectorError["code"], string>>();
@@ -39,6 +37,11 @@ const joined = db
   .innerJoin(docs, eq(docs.id, found.id))
   .all();
 is<Equal<(typeof joined)[number], { title: string; distance: number; rank: number }>>();
+
+// What most embedders return: a typed array over any buffer.
+const embed = (): Float32Array => new Float32Array(3);
+db.insert(docs).values({ title: "", floats: embed(), plain: [] });
+nearest(db, docs.floats, embed());
 
 nearest(db, docs.bits, new Uint8Array(2), { metric: "hamming" });
 // @ts-expect-error bits have the Hamming distance only
