@@ -1,12 +1,9 @@
 import { defineConfig } from "tsdown";
 
-export default defineConfig({
-  entry: ["src/index.ts", "src/schema.ts", "src/kit.ts"],
-  format: ["esm", "cjs"],
-  platform: "node",
-  target: "node20",
-  dts: true,
-  fixedExtension: false,
-  // Chunks keep their names from release to release.
-  hash: false,
-});
+// Chunks keep their names from release to release.
+const common = { platform: "node", target: "node20", fixedExtension: false, hash: false } as const;
+
+export default defineConfig([
+  { ...common, entry: ["src/index.ts", "src/schema.ts", "src/kit.ts"], format: ["esm", "cjs"], dts: true },
+  { ...common, entry: ["src/cli/cli.ts"], format: "esm", dts: false, clean: false },
+]);

@@ -111,6 +111,21 @@ export class StoredDimensionsError extends DrizzleVectorError {
   }
 }
 
+/** The project's drizzle.config or its schema files cannot be found, loaded or understood. */
+export class ConfigError extends DrizzleVectorError {
+  readonly code = "INVALID_CONFIG";
+}
+
+/** drizzle-kit is not installed, or it failed; what it said has been printed. */
+export class KitError extends DrizzleVectorError {
+  readonly code = "KIT_FAILED";
+}
+
+/** A migration file is missing, or one of its statements does not run. */
+export class MigrationError extends DrizzleVectorError {
+  readonly code = "INVALID_MIGRATION";
+}
+
 /** The search index is not in the database: its migration has not run. */
 export class IndexMissingError extends DrizzleVectorError {
   readonly code = "INDEX_MISSING";

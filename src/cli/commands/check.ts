@@ -1,0 +1,137 @@
+import { existsSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import pc from "picocolors";
+import { ConfigError } from "../../errors.ts";
+import type { IndexDefinition } from "../../migration/definition.ts";
+import { driftOf } from "../../migration/drift.ts";
+import { readMigrations } from "../../migration/folder.ts";
+import { type Installed, readInstalledSync } from "../../migration/installed.ts";
+import { replayed, type Skipped } from "../../migration/replay.ts";
+import { namesOf } from "../../schema/names.ts";
+import { type Config, loadConfig } from "../config.ts";
+import { openFile, openMemory } from "../database.ts";
+import { loadDeclarations } from "../declarations.ts";
+import { reportError, warnSkipped } from "../report.ts";
+import { isShutOut } from "../tables-filter.ts";
+
+/** Where something was found out of step, and what to do about it. */
+interface Finding {
+  where: "migrations" | "database" | "config";
+  index: string;
+  code: string;
+  message: string;
+}
+
+interface Checked {
+  indexes: string[];
+  findings: Finding[];
+  skipped: Skipped[];
+  /** The database file that was compared, or undefined where there was none to look at. */
+  database: string | undefined;
+}
+
+const HINTS: Record<Finding["where"], string> = {
+  migrations: "run `drizzle-vector generate`",
+  database: "apply the migrations; where they are applied, repair in place with ensureSearchIndexes(db, schema)",
+  config: 'put `tablesFilter: searchTablesFilter()` from "drizzle-vector/kit" into the config',
+};
+
+/** `drizzle-vector check`: schema against migrations against a database. Exits 0 in step, 1 with drift, 2 could not tell. */
+export function checkCommand(): Command {
+  return new Command("check")
+    .description("compare schema, migrations and database; exits 0 in step, 1 drift, 2 could not tell")
+    .option("--config <file>", "drizzle config file")
+    .option("--db <file>", "database file to compare, instead of dbCredentials.url")
+    .option("--json", "print the findings as JSON")
+    .action(async (options: { config?: string; db?: string; json?: boolean }) => {
+      try {
+        const config = await loadConfig(process.cwd(), options.config);
+        const checked = await check(config, options.db);
+        if (options.json) console.log(JSON.stringify(checked, undefined, 2));
+        else print(config, checked);
+        process.exitCode = exitCode(checked);
+      } catch (error) {
+        reportError(error);
+        process.exitCode = 2;
+      }
+    });
+}
+
+async function check(config: Config, named: string | undefined): Promise<Checked> {
+  const wanted = await loadDeclarations(config);
+  const tables = wanted.map(({ table }) => table);
+  const { installed, skipped } = replayed(readMigrations(config.out), openMemory(config), tables);
+  const database = databaseFile(config, named);
+  const findings: Finding[] = driftOf(wanted, installed)
+    // A deferred fill is the database's business: the migrations never do it.
+    .filter(({ code }) => code !== "TEXT_PENDING")
+    .map((drift) => ({ where: "migrations", ...drift }));
+  if (database !== undefined) {
+    const live = readDatabase(config, database, tables);
+    findings.push(...driftOf(wanted, live).map((drift): Finding => ({ where: "database", ...drift })));
+  }
+  findings.push(...filterFindings(wanted, config.tablesFilter));
+  return { indexes: wanted.map(({ name }) => name), findings, skipped, database };
+}
+
+function readDatabase(config: Config, file: string, tables: string[]): Installed {
+  try {
+    const database = openFile(file, config);
+    const installed = readInstalledSync((sql) => database.rows(sql), tables);
+    database.close();
+    return installed;
+  } catch (cause) {
+    throw new ConfigError({
+      subject: file,
+      expected: "a SQLite database that can be read",
+      got: (cause as Error).message,
+      hint: "name another file with --db",
+      cause,
+    });
+  }
+}
+
+/** Without the filter, `drizzle-kit push` drops our tables and `pull` makes nonsense of them. */
+function filterFindings(wanted: readonly IndexDefinition[], filter: readonly string[]): Finding[] {
+  return wanted
+    .filter(({ name }) => Object.values(namesOf(name).tables).some((table) => !isShutOut(table, filter)))
+    .map(({ name }) => ({
+      where: "config",
+      index: name,
+      code: "TABLES_FILTER",
+      message: `tablesFilter does not keep drizzle-kit push and pull away from the tables of index ${name}`,
+    }));
+}
+
+/** The file to compare: as named, else that of the config if it is there. A remote database is not looked at. */
+function databaseFile({ root, url }: Config, named: string | undefined): string | undefined {
+  if (named !== undefined) {
+    const file = resolve(root, named);
+    if (existsSync(file)) return file;
+    throw new ConfigError({ subject: "--db", expected: "a database file", got: `nothing at ${file}` });
+  }
+  if (url === undefined || url === ":memory:" || /^(?!file:)[a-z]{2,}:/i.test(url)) return undefined;
+  const file = url.startsWith("file://") ? fileURLToPath(url) : resolve(root, url.replace(/^file:/, "").split("?")[0]!);
+  return existsSync(file) ? file : undefined;
+}
+
+function exitCode({ findings }: Checked): number {
+  if (findings.length === 0) return 0;
+  return findings.some(({ code }) => code === "FORMAT_NEWER") ? 2 : 1;
+}
+
+function print({ root }: Config, { indexes, findings, skipped, database }: Checked): void {
+  warnSkipped(skipped);
+  for (const where of ["migrations", "database", "config"] as const) {
+    const here = findings.filter((finding) => finding.where === where);
+    if (here.length === 0) continue;
+    console.log(pc.bold(where));
+    for (const { message } of here) console.log(`${pc.red("-")} ${message}`);
+    console.log(`${pc.dim("hint")} ${HINTS[where]}`);
+  }
+  const looked =
+    database === undefined ? "migrations (no database file to look at)" : `migrations and ${relative(root, database)}`;
+  if (findings.length === 0) console.log(`In step with ${looked}: ${indexes.join(", ") || "no search index declared"}`);
+}

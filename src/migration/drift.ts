@@ -1,0 +1,54 @@
+import { isSameName } from "../schema/names.ts";
+import type { IndexDefinition } from "./definition.ts";
+import { findIndex, type Installed, type Problem, problemsOf } from "./installed.ts";
+
+/** One thing in which a database is not what the schema declares. */
+export interface Drift {
+  index: string;
+  code: Problem["code"] | "DECLARATION_DIFFERS" | "NOT_DECLARED" | "TEXT_PENDING";
+  /** A sentence for the user, without a full stop. */
+  message: string;
+}
+
+/** Everything in which a database, or what the migrations lead to, differs from the declarations. Empty: in step. */
+export function driftOf(wanted: readonly IndexDefinition[], installed: Installed): Drift[] {
+  const declared = wanted.flatMap((definition) => {
+    const problems = problemsOf(definition, installed);
+    const found = problems.map(({ code, message }) => ({ index: definition.name, code, message }));
+    return [...found, ...recordDrift(definition, installed)];
+  });
+  const left = installed.indexes
+    .filter(({ name }) => !wanted.some((definition) => isSameName(definition.name, name)))
+    .map(({ name }) => ({
+      index: name,
+      code: "NOT_DECLARED" as const,
+      message: `index ${name} is there, but no schema file exports it`,
+    }));
+  return [...declared, ...left];
+}
+
+function recordDrift(definition: IndexDefinition, installed: Installed): Drift[] {
+  const record = findIndex(installed, definition.name)?.record;
+  if (!record?.definition) return [];
+  const index = definition.name;
+  const parts = differences(record.definition, definition);
+  const drift: Drift[] = [];
+  if (parts.length > 0) {
+    const message = `index ${index} was made with ${parts.join(", ")}`;
+    drift.push({ index, code: "DECLARATION_DIFFERS", message });
+  }
+  if (record.pending === "text") {
+    const message = `the text of index ${index} is not filled yet`;
+    drift.push({ index, code: "TEXT_PENDING", message });
+  }
+  return drift;
+}
+
+/** `text {…}, declared is {…}` for each part of a definition that differs. */
+function differences(recorded: IndexDefinition, declared: IndexDefinition): string[] {
+  const parts = ["name", "table", "key", "text", "vectors"] as const;
+  return parts.flatMap((part) => {
+    const [old, now] = [JSON.stringify(recorded[part]), JSON.stringify(declared[part])];
+    return old === now ? [] : [`${part} ${old}, declared is ${now}`];
+  });
+}

@@ -1,0 +1,159 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { rememberFolder } from "../../src/migration/folder.ts";
+import { ScratchApp, tested } from "./scratch-app.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const IMPORTS = `import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { searchIndex, vectorColumn } from "drizzle-vector/schema";
+`;
+const DOCS = 'export const docs = sqliteTable("docs", { id: integer().primaryKey(), body: text().notNull() });\n';
+const INDEX = 'export const docsSearch = searchIndex("docs_search", docs, { text: { body: 1 } });\n';
+const CONFIG = `export default {
+  dialect: "sqlite", schema: "./schema.ts", out: "./migrations", tablesFilter: "docs", dbCredentials: { url: "app.db" },
+};`;
+
+/** An app with one migration and its table; each test spoils it and gets it back whole. */
+let app: ScratchApp;
+let restore: () => void;
+
+beforeAll(async () => {
+  app = await ScratchApp.create({ "schema.ts": IMPORTS + DOCS, "drizzle.config.ts": CONFIG });
+  await app.kit("generate");
+  app.write("schema.ts", IMPORTS + DOCS + INDEX);
+  restore = rememberFolder(join(app.root, "migrations"));
+});
+
+afterEach(() => {
+  restore();
+  app.write("schema.ts", IMPORTS + DOCS + INDEX);
+  app.write("drizzle.config.ts", CONFIG);
+});
+
+afterAll(() => app.remove());
+
+/** Runs `generate`, expects it to fail and to leave the migrations folder as it was. */
+async function failure(...args: string[]): Promise<string> {
+  const before = app.migrations().map((name) => [name, app.read(name)]);
+  const { code, output } = await app.cli("generate", ...args);
+  expect({ code, output }).toMatchObject({ code: 1 });
+  expect(app.migrations().map((name) => [name, app.read(name)])).toEqual(before);
+  return output;
+}
+
+/** A custom migration of the user's own. */
+async function custom(sql: string): Promise<string> {
+  await app.kit("generate", "--custom", "--name", "by_hand");
+  const file = app.migrations().at(-1)!;
+  app.write(file, sql);
+  return file.split("/")[1]!.replace(".sql", "");
+}
+
+test("without a config file the command says where it looked", async () => {
+  const { code, output } = await app.cli("generate", "--config", "nope.config.ts");
+  expect(code).toBe(1);
+  expect(output).toContain("error nope.config.ts: expected a drizzle config file, got none in ");
+  expect(output).toContain("hint  run the command where drizzle.config.ts is, or name it with --config");
+  expect((await app.cli("check", "--config", "nope.config.ts")).code).toBe(2);
+});
+
+test("a config for another database is refused", async () => {
+  app.write("drizzle.config.ts", CONFIG.replace('"sqlite"', '"postgresql"'));
+  expect(await failure()).toContain("expected dialect sqlite or turso, got postgresql");
+});
+
+test("a schema file that does not load is an error, though drizzle-kit 0.31 exits 0 then", async () => {
+  app.write("schema.ts", `${IMPORTS}throw new Error("no SECRET in the environment");`);
+  expect(await failure()).toContain("expected a file that loads, got no SECRET in the environment");
+  expect((await app.cli("check")).code).toBe(2);
+});
+
+test("a pattern that matches no schema file is an error", async () => {
+  app.write("drizzle.config.ts", CONFIG.replace("schema.ts", "nowhere/*.ts"));
+  expect(await failure()).toContain("schema: expected at least one file, got none for ./nowhere/*.ts");
+});
+
+test("declarations that contradict each other are refused before anything is written", async () => {
+  app.write("schema.ts", `${IMPORTS}${DOCS}${INDEX}${INDEX.replace("docsSearch", "again")}`);
+  expect(await failure()).toContain('searchIndex("docs_search"): expected');
+});
+
+test("an index on a table that no migration makes takes drizzle-kit's new migration back as well", async () => {
+  const hidden = DOCS.replace("export ", "").replaceAll("docs", "hidden");
+  const extra = DOCS.replaceAll("docs", "extra");
+  app.write("schema.ts", `${IMPORTS}${DOCS}${hidden}${extra}${INDEX.replace("docs,", "hidden,")}`);
+  const output = await failure();
+  expect(output).toContain("table hidden does not exist");
+  expect(output).toContain("export it from a schema file");
+});
+
+test("a file that is no database is told; check could not tell", async () => {
+  for (const [name, message] of [
+    ["schema.ts", "expected a SQLite database that can be read, got file is not a database"],
+    ["nothing.db", "--db: expected a database file, got nothing at "],
+  ] as const) {
+    expect(await app.cli("check", "--db", name)).toMatchObject({ code: 2, output: expect.stringContaining(message) });
+  }
+});
+
+test("an unknown flag goes to drizzle-kit, and what it says of it is the error", async () => {
+  expect(await failure("--nonsense")).toMatch(/nonsense[\s\S]*error drizzle-kit/);
+});
+
+test("a migration that does not run on an empty database is named; check could not tell", async () => {
+  const name = await custom("ALTER TABLE elsewhere ADD COLUMN x text;");
+  expect(await failure()).toContain(`error ${name}: expected a migration that runs on an empty database`);
+  expect(await app.cli("check")).toMatchObject({
+    code: 2,
+    output: expect.stringContaining("no such table: elsewhere"),
+  });
+});
+
+test("a migration that needs rows or an extension is told, and the rest goes on", async () => {
+  const name = await custom(
+    "INSERT INTO docs (body) SELECT NULL;\n--> statement-breakpoint\nCREATE VIRTUAL TABLE old USING vec0(embedding float[4]);",
+  );
+  const { code, output } = await app.cli("generate");
+  expect(code).toBe(0);
+  expect(output).toContain(`warning ${name}: left out of the replay in memory, NOT NULL constraint failed: docs.body`);
+  expect(output).toContain("no such module: vec0");
+  expect(output).toContain("+ create index docs_search on docs");
+});
+
+test.runIf(tested === "0.x")(
+  "migrations of two branches that collide are an error, though drizzle-kit exits 0",
+  async () => {
+    await custom("SELECT 1;");
+    const snapshot = JSON.parse(app.read("migrations/meta/0001_snapshot.json"));
+    app.write(
+      "migrations/meta/0002_snapshot.json",
+      JSON.stringify({ ...snapshot, id: "00000000-0000-4000-8000-000000000001" }),
+    );
+    const output = await failure();
+    expect(output).toContain("hint  two branches made a migration each: `drizzle-kit check` names them");
+  },
+);
+
+test("--name names the migration, also where drizzle-kit itself has nothing to write", async () => {
+  expect((await app.cli("generate", "--name", "find_docs")).code).toBe(0);
+  expect(app.migrations().at(-1)).toContain("find_docs");
+});
+
+test("--custom makes the user's own migration, with our statements where there are any", async () => {
+  await app.cli("generate", "--custom", "--name=seed");
+  expect(app.migrations().at(-1)).toContain("seed");
+  expect(app.read(app.migrations().at(-1)!)).toContain("_dv_docs_search_fts");
+  await app.cli("generate", "--custom", "--name=empty");
+  expect(app.read(app.migrations().at(-1)!)).toBe("-- Custom SQL migration file, put your code below! --");
+});
+
+test("without drizzle-kit in the project the error says how to get it", async () => {
+  const bare = await ScratchApp.create({ "schema.ts": IMPORTS + DOCS, "drizzle.config.ts": CONFIG });
+  rmSync(join(bare.root, "node_modules/drizzle-kit"));
+  const { code, output } = await bare.cli("generate");
+  bare.remove();
+  expect(code).toBe(1);
+  expect(output).toContain("hint  npm install --save-dev drizzle-kit");
+});
