@@ -6,32 +6,52 @@ import { tokenize } from "./tokenizer.ts";
 
 const WIDTH_MIN = 60;
 const WIDTH_MAX = 120;
-const DISTANCE_WIDTH = 10;
+const MEASURE_WIDTH = 10;
 const SNIPPET_CHARS = 180;
 
-/** The hits as a table as wide as the terminal, and below it how long they took. */
+/** The hits as two tables as wide as the terminal, by meaning and by words, and below them how long they took. */
 export function formatAnswer(question: string, answer: Answer, terminalColumns: number | undefined): string {
-  const { hits, embedMs, searchMs } = answer;
+  const { hits, wordHits, embedMs, nearestMs, searchMs } = answer;
   const width = Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, terminalColumns ?? 100));
+  const byMeaning = hits.map((hit) => ({ ...hit, measure: hit.$distance.toFixed(3) }));
+  const byWords = wordHits.map((hit) => ({ ...hit, measure: hit.$score.toFixed(2) }));
+  const times = [
+    `embedding the question ${milliseconds(embedMs)}`,
+    `nearest ${milliseconds(nearestMs)}`,
+    `search ${milliseconds(searchMs)}`,
+  ];
+  return [
+    `by meaning\n${tableOf("distance", byMeaning, question, width)}`,
+    `by words\n${tableOf("score", byWords, question, width)}`,
+    colors.dim(`${milliseconds(embedMs + nearestMs + searchMs)} in all (${times.join(", ")})`),
+  ].join("\n");
+}
+
+interface Line extends Passage {
+  readonly measure: string;
+}
+
+type Passage = Omit<Hit, "$distance">;
+
+function tableOf(measure: string, lines: readonly Line[], question: string, width: number): string {
   const sourceWidth = Math.floor(width / 4);
   const table = new Table({
-    head: ["distance", "source", "passage"],
+    head: [measure, "source", "passage"],
     // Three columns have four borders.
-    colWidths: [DISTANCE_WIDTH, sourceWidth, width - DISTANCE_WIDTH - sourceWidth - 4],
+    colWidths: [MEASURE_WIDTH, sourceWidth, width - MEASURE_WIDTH - sourceWidth - 4],
     wordWrap: true,
     // cli-table3 colours even what is piped into a file.
     style: colors.isColorSupported ? { head: ["cyan"], border: ["gray"] } : { head: [], border: [] },
   });
-  for (const hit of hits) table.push([hit.$distance.toFixed(3), sourceOf(hit), passageOf(hit, question)]);
-  const time = `${hits.length} hits in ${milliseconds(embedMs + searchMs)}`;
-  return `${table}\n${colors.dim(`${time} (embedding the question ${milliseconds(embedMs)}, nearest ${milliseconds(searchMs)})`)}`;
+  for (const line of lines) table.push([line.measure, sourceOf(line), passageOf(line, question)]);
+  return table.toString();
 }
 
-function sourceOf({ package: name, version, file }: Hit): string {
+function sourceOf({ package: name, version, file }: Passage): string {
   return `${colors.bold(name)} ${version}\n${colors.dim(pathInPackage(file, name))}`;
 }
 
-function passageOf({ heading, text }: Hit, question: string): string {
+function passageOf({ heading, text }: Passage, question: string): string {
   const snippet = snippetOf(text, new Set(tokenize(question)));
   return heading === "" ? snippet : `${colors.green(heading)}\n${snippet}`;
 }

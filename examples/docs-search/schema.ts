@@ -1,5 +1,5 @@
 import { index, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { vectorColumn } from "drizzle-vector/schema";
+import { searchIndex, vectorColumn } from "drizzle-vector/schema";
 
 /** Length of every vector of the demo, whoever computes it. */
 export const DIMENSIONS = 256;
@@ -29,6 +29,13 @@ export const passages = sqliteTable(
   },
   (table) => [index("passages_package").on(table.package)],
 );
+
+/** Finds passages by their words, a heading's counting three times, and follows their vectors. The migrations create it. */
+export const passagesSearch = searchIndex("passages_search", passages, {
+  text: { heading: 3, text: 1 },
+  tokenizer: "porter",
+  vectors: { embedding: { metric: "cosine" } },
+});
 
 /** The embedding model in use: one row. Vectors of two models cannot be compared, so another model means new vectors. */
 export const model = sqliteTable("model", {
