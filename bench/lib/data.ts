@@ -14,6 +14,13 @@ export function noise(random: () => number, dimensions: number): Float32Array<Ar
   return Float32Array.from({ length: dimensions }, () => gaussian(random));
 }
 
+const VOCABULARY = 20_000;
+
+/** A text of words as frequent as in prose: the n-th most frequent is met about 1 / n as often as the first (Zipf). */
+export function words(random: () => number, count: number): string {
+  return Array.from({ length: count }, () => `w${Math.floor(VOCABULARY ** random()).toString(36)}`).join(" ");
+}
+
 /** Box and Muller, 1958. */
 function gaussian(random: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

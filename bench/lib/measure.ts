@@ -1,8 +1,17 @@
-/** Runs the contenders in turn, round by round, so that a slow moment of the machine hits all of them. */
-export function sideBySide(rounds: number, contenders: Record<string, () => void>): Record<string, number[]> {
+/**
+ * Runs the contenders in turn, round by round, so that a slow moment of the machine hits all of them.
+ *
+ * @param prepare - called before each run, not timed
+ */
+export function sideBySide(
+  rounds: number,
+  contenders: Record<string, () => void>,
+  prepare: (name: string) => void = () => {},
+): Record<string, number[]> {
   const times = Object.fromEntries(Object.keys(contenders).map((name) => [name, [] as number[]]));
   for (let round = -1; round < rounds; round++) {
     for (const [name, run] of Object.entries(contenders)) {
+      prepare(name);
       const start = performance.now();
       run();
       // Round -1 warms up.

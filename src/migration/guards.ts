@@ -15,6 +15,8 @@ export interface Guards {
   readonly onUpdate: readonly string[];
   /** WHEN an update can evict; undefined for "always". */
   readonly canEvict: string | undefined;
+  /** The columns `canEvict` compares, beside the key. */
+  readonly reads: readonly string[];
 }
 
 export function guardsOf(table: TableFacts, identity: Identity): Guards {
@@ -32,6 +34,7 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
     isInTheWay: conditions.map((c) => `EXISTS (SELECT 1 FROM ${identifier(table.name)} AS r WHERE ${c})`).join(" OR "),
     onUpdate: onUpdate.map((condition) => identity.among(condition, { except: "old" })),
     canEvict: isBound ? [identity.hasMoved, ...differences(reads)].join(" OR ") : undefined,
+    reads,
   };
 }
 

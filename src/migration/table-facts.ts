@@ -19,6 +19,8 @@ export interface TableFacts {
 export interface ColumnFacts {
   readonly name: string;
   readonly type: string;
+  /** Whether SQLite computes it from other columns. */
+  readonly isGenerated: boolean;
 }
 
 export interface KeyPart {
@@ -83,7 +85,7 @@ export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): 
   return {
     name,
     sql,
-    columns: columns.map(([, column, type]) => ({ name: column, type })),
+    columns: columns.map(([, column, type, , hidden]) => ({ name: column, type, isGenerated: isGenerated(hidden) })),
     key: keyColumns.map(([, column, type], i) => ({
       column,
       affinity: affinityOf(type, isStrict),
@@ -121,13 +123,17 @@ function uniqueOf(
   const named = new Set([...rows.map(([, , , column]) => column), ...free.map(nameIn)].map((n) => foldName(n ?? "")));
   const read = columns.filter(([, column]) => named.has(foldName(column)));
   // BEFORE an update, SQLite computes a generated column from those columns only that the trigger itself mentions.
-  const isGenerated = read.some(([, , , , hidden]) => Number(hidden) > 1);
+  const hasGenerated = read.some(([, , , , hidden]) => isGenerated(hidden));
   return {
     name,
     terms,
     where: written?.where && textOf(written.where),
-    reads: (isGenerated ? columns : read).map(([, column]) => column),
+    reads: (hasGenerated ? columns : read).map(([, column]) => column),
   };
+}
+
+function isGenerated(hidden: number | bigint): boolean {
+  return Number(hidden) > 1;
 }
 
 /** Terms and condition of a CREATE INDEX statement, which no PRAGMA tells. */

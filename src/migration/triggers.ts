@@ -1,4 +1,4 @@
-import { namesOf, type TriggerKind } from "../schema/names.ts";
+import { isSameName, namesOf, type TriggerKind } from "../schema/names.ts";
 import type { IndexDefinition } from "./definition.ts";
 import { differences, type Guards } from "./guards.ts";
 import type { Identity } from "./identity.ts";
@@ -14,13 +14,17 @@ interface TriggerInput {
 
 type Row = "new" | "old";
 
+/** What an INTEGER PRIMARY KEY may be set by, beside its own name. SQLite compares these lists by name alone. */
+const ROWID_NAMES = ["rowid", "_rowid_", "oid"];
+
 /**
  * The triggers on the user's table, each on one line.
  *
  * They hold for any writer, because they rely on so little:
  * - What is indexed is read from the table, not from `new`: triggers of the user may have rewritten, moved or brought back
  *   the row before ours run. So each of them may run at any time, any number of times.
- * - No column lists: `UPDATE OF id` misses `SET rowid = …`. WHEN compares bytes instead.
+ * - WHEN compares bytes. A column list in front only spares a statement that sets none of these columns every cost: it names
+ *   the rowid by all its names, as `UPDATE OF id` misses `SET rowid = …`, and there is none where a column is generated.
  * - No OR clauses: the OR clause of the user's statement would take their place. DELETE + INSERT and ON CONFLICT stand.
  * - Nothing is deleted BEFORE a statement: it may yet be ignored.
  *
@@ -59,15 +63,20 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
 
   add("insert", "AFTER INSERT", "", arrive("new"));
   add("delete", "AFTER DELETE", "", leave("old"));
-  add("updatekey", "AFTER UPDATE", identity.hasMoved, [...leave("old"), ...arrive("new")]);
+  const keyColumns = [...definition.key.columns, ...(definition.key.isRowid ? ROWID_NAMES : [])];
+  const update = (columns: readonly string[]) => {
+    const isComputed = columns.some((column) => table.columns.some((c) => c.isGenerated && isSameName(c.name, column)));
+    return isComputed ? "UPDATE" : `UPDATE OF ${[...new Set(columns)].map(identifier).join(", ")}`;
+  };
+  add("updatekey", `AFTER ${update(keyColumns)}`, identity.hasMoved, [...leave("old"), ...arrive("new")]);
   const whenOf = (columns: readonly string[]) => `${identity.hasNotMoved} AND (${differences(columns).join(" OR ")})`;
   if (definition.text) {
     const columns = definition.text.columns.map(({ column }) => column);
-    add("updatetext", "AFTER UPDATE", whenOf(columns), reindex("new"));
+    add("updatetext", `AFTER ${update(columns)}`, whenOf(columns), reindex("new"));
   }
   if (hasVectors) {
     const columns = definition.vectors.map(({ column }) => column);
-    add("updatevectors", "AFTER UPDATE", whenOf(columns), note("new"));
+    add("updatevectors", `AFTER ${update(columns)}`, whenOf(columns), note("new"));
   }
 
   const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
@@ -83,7 +92,8 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
       : []),
   ];
   add("guardinsert", "BEFORE INSERT", guards.isInTheWay, watch(guards.onInsert));
-  add("guardupdate", "BEFORE UPDATE", guards.canEvict ?? "", watch(guards.onUpdate));
+  const evicting = guards.canEvict ? update([...keyColumns, ...guards.reads]) : "UPDATE";
+  add("guardupdate", `BEFORE ${evicting}`, guards.canEvict ?? "", watch(guards.onUpdate));
   if (!sweeps) return triggers;
 
   const sweep = [
@@ -95,7 +105,7 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
   ];
   const isWaiting = `EXISTS (SELECT 1 FROM ${identifier(evicted)})`;
   if (guards.onInsert.length > 0) add("sweepinsert", "AFTER INSERT", isWaiting, sweep);
-  add("sweepupdate", "AFTER UPDATE", guards.canEvict ? `(${guards.canEvict}) AND ${isWaiting}` : isWaiting, sweep);
+  add("sweepupdate", `AFTER ${evicting}`, guards.canEvict ? `(${guards.canEvict}) AND ${isWaiting}` : isWaiting, sweep);
   add("sweepdelete", "AFTER DELETE", isWaiting, sweep);
   return triggers;
 }

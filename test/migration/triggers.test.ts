@@ -345,3 +345,62 @@ test("an update of a column that is not indexed writes nothing of ours", () => {
   db.exec("UPDATE docs SET other = 'x'");
   expect(db.prepare("SELECT total_changes()").pluck().get()).toBe(before + 3);
 });
+
+describe("an update that sets", () => {
+  const triggered = (db: Db, statement: string) => {
+    const plan = db.prepare(`EXPLAIN ${statement}`).all() as { opcode: string }[];
+    return plan.some(({ opcode }) => opcode === "Program");
+  };
+
+  test("no column of the index runs none of our triggers at all", () => {
+    const db = filled();
+    expect(triggered(db, "UPDATE docs SET other = 'x' WHERE id = 1")).toBe(false);
+    for (const column of ["body", "v", "slug", "id", "rowid", "oid", '"_ROWID_"']) {
+      expect(triggered(db, `UPDATE docs SET ${column} = 5 WHERE id = 1`), column).toBe(true);
+    }
+  });
+
+  test("what an indexed column is generated from is followed", () => {
+    const db = open(
+      "CREATE TABLE docs (id INTEGER PRIMARY KEY, word TEXT, body TEXT AS (word || '!') STORED, slug TEXT AS (lower(word)) UNIQUE, v BLOB)",
+    );
+    ensure(db, DEFINITION);
+    db.exec("INSERT INTO docs (id, word) VALUES (1, 'one'), (2, 'two')");
+    db.exec("UPDATE docs SET word = 'uno' WHERE id = 1");
+    expect(fts(db)).toEqual([
+      [1, "uno!"],
+      [2, "two!"],
+    ]);
+    db.exec("UPDATE OR REPLACE docs SET word = 'UNO' WHERE id = 2");
+    expect(fts(db)).toEqual([[2, "UNO!"]]);
+  });
+
+  test("a parent, whose foreign key cascades into an indexed column, is followed", () => {
+    const db = open(
+      "CREATE TABLE parents (name TEXT PRIMARY KEY)",
+      "CREATE TABLE docs (id INTEGER PRIMARY KEY, slug TEXT, body TEXT REFERENCES parents (name) ON UPDATE CASCADE ON DELETE SET NULL, v BLOB)",
+      "INSERT INTO parents VALUES ('one'), ('two')",
+      "INSERT INTO docs (id, body) VALUES (1, 'one'), (2, 'two')",
+    );
+    db.pragma("foreign_keys = 1");
+    ensure(db, DEFINITION);
+    db.exec("UPDATE parents SET name = 'uno' WHERE name = 'one'; DELETE FROM parents WHERE name = 'two'");
+    expect(fts(db)).toEqual([
+      [1, "uno"],
+      [2, null],
+    ]);
+  });
+
+  test("columns renamed afterwards is followed under their new names", () => {
+    const db = filled();
+    db.exec('ALTER TABLE docs RENAME COLUMN body TO "new body"; ALTER TABLE docs RENAME COLUMN id TO key');
+    db.exec(`UPDATE docs SET "new body" = 'uno' WHERE key = 1; UPDATE docs SET rowid = 9 WHERE key = 2`);
+    expect(fts(db)).toEqual([
+      [1, "uno"],
+      [3, "three"],
+      [9, "two"],
+    ]);
+    const text = { columns: [{ column: "new body", weight: 1 }], tokenizer: "unicode61" };
+    expect(problemsIn(db, { ...DEFINITION, key: { columns: ["key"], isRowid: true }, text })).toEqual([]);
+  });
+});
