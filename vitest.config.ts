@@ -12,6 +12,8 @@ const library = [
 /** The same tests run on both lines of Drizzle; the second line lives in `test/drizzle-1.0/node_modules`. */
 export default defineConfig({
   test: {
+    // The default leaves one core idle: of two, half.
+    maxWorkers: "100%",
     projects: [
       { resolve: { alias: library }, test: { name: "drizzle 0.x", include: ["test/**/*.test.ts"] } },
       {

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { rememberFolder } from "../../src/cli/migrations/folder.ts";
-import { ScratchApp, tested } from "./scratch-app.ts";
+import { ScratchApp, testOn } from "./scratch-app.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -122,19 +122,16 @@ test("a migration that needs rows or an extension is told, and the rest goes on"
   expect(output).toContain("+ create index docs_search on docs");
 });
 
-test.runIf(tested === "0.x")(
-  "migrations of two branches that collide are an error, though drizzle-kit exits 0",
-  async () => {
-    await custom("SELECT 1;");
-    const snapshot = JSON.parse(app.read("migrations/meta/0001_snapshot.json"));
-    app.write(
-      "migrations/meta/0002_snapshot.json",
-      JSON.stringify({ ...snapshot, id: "00000000-0000-4000-8000-000000000001" }),
-    );
-    const output = await failure();
-    expect(output).toContain("hint  two branches made a migration each: `drizzle-kit check` names them");
-  },
-);
+testOn("0.x")("migrations of two branches that collide are an error, though drizzle-kit exits 0", async () => {
+  await custom("SELECT 1;");
+  const snapshot = JSON.parse(app.read("migrations/meta/0001_snapshot.json"));
+  app.write(
+    "migrations/meta/0002_snapshot.json",
+    JSON.stringify({ ...snapshot, id: "00000000-0000-4000-8000-000000000001" }),
+  );
+  const output = await failure();
+  expect(output).toContain("hint  two branches made a migration each: `drizzle-kit check` names them");
+});
 
 test("--name names the migration, also where drizzle-kit itself has nothing to write", async () => {
   expect((await app.cli("generate", "--name", "find_docs")).code).toBe(0);

@@ -19,6 +19,7 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { migrate } from "drizzle-orm/better-sqlite3/migrator";
 import { npmVersion } from "drizzle-orm/version";
 import { build } from "tsdown";
+import { test } from "vitest";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -26,6 +27,11 @@ export type Line = "0.x" | "1.0";
 
 /** The line of Drizzle this test run is for; `vitest.config.ts` runs every test on both. */
 export const tested: Line = npmVersion.startsWith("0.") ? "0.x" : "1.0";
+
+/** `test` where this run is for that line of Drizzle; on the other one there is nothing to test. */
+export function testOn(line: Line): (name: string, run: () => Promise<void>) => void {
+  return line === tested ? test : () => {};
+}
 
 /** Whether questions can be answered here as in a terminal; else tests that need it are skipped. */
 export const hasTerminal = existsSync("/usr/bin/script");

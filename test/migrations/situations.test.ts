@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test, vi } from "vitest";
 import { ensureSearchIndexes } from "../../src/maintenance/ensure.ts";
 import { namesOf } from "../../src/schema/names.ts";
 import { searchIndex } from "../../src/schema/search-index.ts";
-import { applyMigrations, ScratchApp, tested } from "./scratch-app.ts";
+import { applyMigrations, ScratchApp, tested, testOn } from "./scratch-app.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -141,7 +141,7 @@ describe.concurrent("an app", () => {
     });
   });
 
-  test.runIf(tested === "0.x")("casing of the config names the columns", async () => {
+  testOn("0.x")("casing of the config names the columns", async () => {
     const app = await appWith({
       "schema.ts": schema("id: integer().primaryKey(), fullText: text().notNull()", INDEX.replace("body", "fullText")),
       "drizzle.config.ts":
@@ -151,7 +151,7 @@ describe.concurrent("an app", () => {
     expect(app.read(app.migrations()[0]!)).toContain('r."full_text"');
   });
 
-  test.runIf(tested === "0.x")("dialect turso changes columns in libSQL's own way", async () => {
+  testOn("0.x")("dialect turso changes columns in libSQL's own way", async () => {
     const config = 'export default { dialect: "turso", schema: "./schema.ts", out: "./migrations" };';
     const app = await appWith({ "schema.ts": schema(DOCS), "drizzle.config.ts": config });
     await app.cli("generate");
@@ -160,7 +160,7 @@ describe.concurrent("an app", () => {
     expect(app.read(app.migrations()[1]!)).toContain("ALTER COLUMN");
   });
 
-  test.runIf(tested === "1.0")("a folder of drizzle-kit 0.31 goes through drizzle-kit up as it is", async () => {
+  testOn("1.0")("a folder of drizzle-kit 0.31 goes through drizzle-kit up as it is", async () => {
     const old = await appWith({ "schema.ts": schema(DOCS, "") }, "0.x");
     await old.cli("generate");
     old.write("schema.ts", schema(DOCS));
