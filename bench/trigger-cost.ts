@@ -43,6 +43,7 @@ const textRow = (i: number) => [i, bodies[i % bodies.length]!, 0, null];
 const fullRow = (i: number) => [i, bodies[i % bodies.length]!, 0, blobs[i % blobs.length]!];
 
 const folder = mkdtempSync(join(tmpdir(), "trigger-cost-"));
+const FILE = join(folder, "bench.db");
 try {
   race(`insert ${ROWS} rows x ${DIMENSIONS} float32`, (client) => insertAll(client, vectorRow), {
     "bare table": () => {},
@@ -84,21 +85,27 @@ function race(
   const runs = Object.keys(contenders).map((name) => [name, () => work(client!, name)]);
   const times = sideBySide(ROUNDS, Object.fromEntries(runs), (name) => {
     client?.close();
+    const setup = create();
+    contenders[name]!(setup);
+    setup.close();
+    // A new connection, so that no contender finds its pages in the cache.
     client = open();
-    contenders[name]!(client);
-    client.pragma("wal_checkpoint(TRUNCATE)");
   });
   client?.close();
   printTimes(`${title}, transactions of ${BATCH}, median of ${ROUNDS}`, times);
 }
 
+function create(): Database.Database {
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(FILE + suffix, { force: true });
+  const client = open();
+  client.exec("CREATE TABLE docs (id INTEGER PRIMARY KEY, body TEXT, views INTEGER, embedding BLOB)");
+  return client;
+}
+
 function open(): Database.Database {
-  const file = join(folder, "bench.db");
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
-  const client = new Database(file);
+  const client = new Database(FILE);
   client.pragma("journal_mode = WAL");
   client.pragma("synchronous = NORMAL");
-  client.exec("CREATE TABLE docs (id INTEGER PRIMARY KEY, body TEXT, views INTEGER, embedding BLOB)");
   return client;
 }
 

@@ -11,8 +11,11 @@ import {
   IndexFormatError,
   InvalidOptionError,
   ReadOnlyError,
+  rebuild,
   searchIndex,
+  status,
   UnsupportedDriverError,
+  verify,
 } from "../../src/index.ts";
 import { definitionOf } from "../../src/migration/definition.ts";
 import { planMigration } from "../../src/migration/plan.ts";
@@ -298,6 +301,51 @@ test("columns named by casing are those of the database", () => {
   client.exec("CREATE TABLE notes (note_id INTEGER PRIMARY KEY NOT NULL, full_text TEXT)");
   const notesSearch = searchIndex("notes_search", notes, { text: { fullText: 1 } });
   expect(ensureSearchIndexes(db, [notesSearch])).toMatchObject([{ action: "created" }]);
+});
+
+describe("41: tables of every kind", () => {
+  const tagged = sqliteTable("tagged", { tag: text().primaryKey(), body: text() });
+  const taggedSearch = searchIndex("tagged_search", tagged, { text: { body: 1 } });
+
+  test("a WITHOUT ROWID table has a key map", async () => {
+    const { client, db } = openBetterSqlite3();
+    client.exec("CREATE TABLE tagged (tag TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID");
+    client.exec("INSERT INTO tagged VALUES ('a', 'one')");
+    ensureSearchIndexes(db, [taggedSearch]);
+    client.exec("INSERT INTO tagged VALUES ('b', 'two'); UPDATE tagged SET tag = 'c' WHERE tag = 'a'");
+    expect(await verify(db, taggedSearch)).toMatchObject({ ok: true, rows: 2, indexed: 2 });
+    await rebuild(db, taggedSearch);
+    expect(await verify(db, taggedSearch)).toMatchObject({ ok: true, rows: 2, indexed: 2 });
+  });
+
+  test("an INTEGER PRIMARY KEY that is no rowid is refused, and the user's writes work on", () => {
+    const { client, db } = openBetterSqlite3();
+    client.exec(DDL[0]!.replace(/\)$/, ") WITHOUT ROWID"));
+    expect(() => ensureSearchIndexes(db, [docsSearch])).toThrow("the INTEGER PRIMARY KEY of docs is not its rowid");
+    client.exec("INSERT INTO docs (id) VALUES (1)");
+    expect(ours(client)).toEqual([]);
+  });
+
+  test("names may be anything, and columns may hide the rowid", async () => {
+    const odd = sqliteTable('select "a"', {
+      key: integer("ro'w id").primaryKey(),
+      rowid: text("rowid"),
+      rank: text("rank"),
+      id: text("id"),
+    });
+    const oddSearch = searchIndex(`odd "näme'`, odd, { text: { rowid: 1, rank: 1, id: 1 } });
+    const { client, db } = openBetterSqlite3();
+    client.exec(`CREATE TABLE "select ""a""" ("ro'w id" INTEGER PRIMARY KEY NOT NULL, rowid TEXT, rank TEXT, id TEXT)`);
+    client.exec(`INSERT INTO "select ""a""" VALUES (7, 'x', 'y', 'z')`);
+    ensureSearchIndexes(db, [oddSearch]);
+    client.exec(`UPDATE "select ""a""" SET rowid = 'changed'; INSERT INTO "select ""a""" VALUES (9, '', '', '')`);
+    expect(await verify(db, oddSearch)).toMatchObject({ ok: true, rows: 2, indexed: 2 });
+    await rebuild(db, oddSearch);
+    expect(await verify(db, oddSearch)).toMatchObject({ ok: true, rows: 2, indexed: 2 });
+    expect(status(db, oddSearch)).toMatchObject({ table: 'select "a"', bytes: { fts: expect.any(Number) } });
+    expect(dropSearchIndex(db, oddSearch)).toBe(true);
+    expect(ours(client)).toEqual([]);
+  });
 });
 
 describe("refuses", () => {

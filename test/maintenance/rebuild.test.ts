@@ -1,3 +1,4 @@
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { sql } from "drizzle-orm";
@@ -122,6 +123,24 @@ test("what an interrupted run left is not built on when it is damaged or was det
   client.exec("DROP TRIGGER _dv_docs_search_updatetext; UPDATE docs SET title = 'unseen' WHERE id = 1");
   await rebuild(db, docsSearch);
   expect(await verify(db, docsSearch)).toMatchObject({ ok: true });
+});
+
+test("a process that is killed in the middle leaves the index pending, and every row of the user", async () => {
+  const folder = temporaryFolder();
+  const { client, db } = filled(3000, join(folder, "app.db"));
+  const rowsBefore = rows(client, "SELECT * FROM docs");
+  await rebuild(db, docsSearch, {
+    onProgress() {
+      // Between two slices nothing is open: a kill leaves the file as it is now.
+      copyFileSync(join(folder, "app.db"), join(folder, "killed.db"));
+      throw new Error("killed");
+    },
+  }).catch(() => {});
+  const killed = openBetterSqlite3({}, join(folder, "killed.db"));
+  expect(pending(killed.client)).toBe("text");
+  await rebuild(killed.db, docsSearch);
+  expect(await verify(killed.db, docsSearch)).toMatchObject({ ok: true, rows: 3000, indexed: 3000 });
+  expect(rows(killed.client, "SELECT * FROM docs")).toEqual(rowsBefore);
 });
 
 test("an abort before the first slice changes nothing", async () => {
