@@ -4,6 +4,11 @@ import { defineConfig } from "tsdown";
 const common = { platform: "node", target: "node20", fixedExtension: false, hash: false } as const;
 
 export default defineConfig([
-  { ...common, entry: ["src/index.ts", "src/schema.ts", "src/kit.ts"], format: ["esm", "cjs"], dts: true },
+  {
+    ...common,
+    entry: ["src/index.ts", "src/schema.ts", "src/kit.ts", "src/eval.ts"],
+    format: ["esm", "cjs"],
+    dts: true,
+  },
   { ...common, entry: ["src/cli/cli.ts"], format: "esm", dts: false, clean: false },
 ]);

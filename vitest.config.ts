@@ -5,7 +5,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 
 /** The examples import the library by its name; in tests they get the sources, so that nothing has to be built first. */
 const library = [
-  { find: /^drizzle-vector\/(schema|kit)$/, replacement: path("./src/$1.ts") },
+  { find: /^drizzle-vector\/(schema|kit|eval)$/, replacement: path("./src/$1.ts") },
   { find: /^drizzle-vector$/, replacement: path("./src/index.ts") },
 ];
 

@@ -28,3 +28,19 @@ export function readVectors(path: string): (Float32Array | Int32Array | Uint8Arr
     return new Rows(Uint8Array.from(row).buffer);
   });
 }
+
+/** The objects of a file with one JSON object a line. */
+export function readJsonLines(path: string): Record<string, any>[] {
+  const lines = bytesOf(path).toString("utf8").trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** Judgements: query id to document id to grade, both as text. */
+export function readQrels(path: string): Map<string, Map<string, number>> {
+  const qrels = new Map<string, Map<string, number>>();
+  for (const line of bytesOf(path).toString("utf8").trimEnd().split("\n")) {
+    const [query, document, grade] = line.split("\t") as [string, string, string];
+    qrels.set(query, (qrels.get(query) ?? new Map()).set(document, Number(grade)));
+  }
+  return qrels;
+}

@@ -1,0 +1,93 @@
+import { InvalidOptionError } from "../errors.ts";
+import { type DocumentId, hitAt, type Judgements, ndcgAt, recallAt, reciprocalRankAt } from "./measures.ts";
+
+/**
+ * Relevance judgements of many queries: query id to document id to grade, as Maps or plain objects. A plain object can only
+ * name documents by text; there, a key of 7 and one of "7" are the same.
+ */
+export type Qrels = ReadonlyMap<DocumentId, Judgements> | Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export interface EvaluateOptions {
+  /** The `k` of recall, nDCG, MRR and hit rate; whole numbers from 1 up. Default 10. */
+  k?: number | readonly number[];
+}
+
+/** The measures of one query, or their means: `recall@10`, `ndcg@10`, `mrr@10`, `hitRate@10`. */
+export type Measures = Record<string, number>;
+
+export interface Evaluation {
+  /** Queries that were run and have a relevant document. */
+  queries: number;
+  /** The mean of each measure over those queries. */
+  mean: Measures;
+  /** One row a query, in their order: `console.table` shows it. */
+  rows: ({ query: DocumentId } & Measures)[];
+}
+
+/**
+ * Runs every query that has a relevant document and measures what comes back. Queries without one are left out: they cannot
+ * tell good from bad.
+ *
+ * @param queries - your queries, each with an `id`
+ * @param run - searches for one query: document ids, best first, at least the largest `k` of them
+ * @param qrels - which documents are relevant to which query
+ * @throws {InvalidOptionError} when no query has a relevant document, or `k` is no whole number from 1 up
+ * @example
+ * const { mean } = await evaluate(questions, async ({ text }) => {
+ *   const hits = await search(db, docsSearch, text, { limit: 10 });
+ *   return hits.map(({ id }) => id);
+ * }, qrels);
+ */
+export async function evaluate<TQuery extends { readonly id: DocumentId }>(
+  queries: Iterable<TQuery>,
+  run: (query: TQuery) => readonly DocumentId[] | Promise<readonly DocumentId[]>,
+  qrels: Qrels,
+  { k = 10 }: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const cutoffs = typeof k === "number" ? [k] : k;
+  for (const cutoff of cutoffs) {
+    if (Number.isInteger(cutoff) && cutoff > 0) continue;
+    throw new InvalidOptionError({ subject: "k", expected: "whole numbers from 1 up", got: String(cutoff) });
+  }
+  const rows: Evaluation["rows"] = [];
+  for (const query of queries) {
+    const judgements = judgementsOf(query.id, qrels);
+    if (![...judgements.values()].some((grade) => grade > 0)) continue;
+    const results = await run(query);
+    const named = isMap(qrels) ? results : results.map(String);
+    rows.push({ query: query.id, ...measuresOf(cutoffs, named, judgements) } as Evaluation["rows"][number]);
+  }
+  if (rows.length === 0) {
+    throw new InvalidOptionError({
+      subject: "qrels",
+      expected: "a relevant document for at least one of the queries",
+      got: "none",
+      hint: 'Compare the ids of the queries with those in the judgements: 7 and "7" are different keys of a Map.',
+    });
+  }
+  const names = Object.keys(rows[0]!).filter((name) => name !== "query");
+  const mean = Object.fromEntries(
+    names.map((name) => [name, rows.reduce((sum, row) => sum + (row[name] as number), 0) / rows.length]),
+  );
+  return { queries: rows.length, mean, rows };
+}
+
+function measuresOf(cutoffs: readonly number[], results: readonly DocumentId[], judgements: Judgements): Measures {
+  return Object.fromEntries(
+    cutoffs.flatMap((k) => [
+      [`recall@${k}`, recallAt(k, results, judgements)],
+      [`ndcg@${k}`, ndcgAt(k, results, judgements)],
+      [`mrr@${k}`, reciprocalRankAt(k, results, judgements)],
+      [`hitRate@${k}`, hitAt(k, results, judgements)],
+    ]),
+  );
+}
+
+function judgementsOf(id: DocumentId, qrels: Qrels): Judgements {
+  if (isMap(qrels)) return qrels.get(id) ?? new Map();
+  return new Map(Object.entries(Object.hasOwn(qrels, id) ? qrels[id]! : {}));
+}
+
+function isMap(qrels: Qrels): qrels is ReadonlyMap<DocumentId, Judgements> {
+  return qrels instanceof Map;
+}
