@@ -24,7 +24,7 @@ type DistanceOf<TColumn extends AnyVectorColumn> = null extends GetColumnData<TC
  * SQL: `vector_distance_cos("embedding", ?)`, with a third argument `'float16'` or `'int8'` for those elements.
  *
  * @param query - as for `nearest`: numbers or `sql.placeholder("name")`
- * @param metric - default `cosine`; `hamming` for `bit`
+ * @param metric - default what the column's `searchIndex` declares, else `cosine`; `hamming` for `bit`
  * @throws {DimensionMismatchError | VectorValueError | ZeroQueryError} when `query` does not fit, at once or when the placeholder is filled
  * @throws {MetricError | UnsupportedColumnError}
  * @example db.select({ id: docs.id, d: distance(docs.embedding, query) }).from(docs).where(lt(distance(docs.embedding, query), 0.3));
@@ -37,7 +37,7 @@ export function distance<TColumn extends AnyVectorColumn>(
   checkVectorColumn(column);
   const shape = configOf(column)!;
   const label = columnLabel(column);
-  const checked = checkMetric(metric, shape.element, label);
+  const checked = checkMetric(metric === undefined ? shape.metric : metric, shape.element, label);
   const encoder = {
     mapToDriverValue: (value: unknown) => {
       const bytes = encodeQuery(value, shape, checked, label);

@@ -40,7 +40,7 @@ export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   offset?: number;
   /** Hits farther than this are left out; in the metric's own range. Default none. */
   maxDistance?: number;
-  /** Default `cosine`; `hamming` for `bit`, which has no other. */
+  /** Default what the column's `searchIndex` declares, else `cosine`; `hamming` for `bit`, which has no other. */
   metric?: MetricOf<ElementOf<TColumn>>;
   /** Share of the true nearest rows to find, 0.5..1; default 1, exact. A bare column is always answered exactly. */
   recall?: number;
@@ -203,7 +203,7 @@ class BareSearch {
   readonly metric: Metric;
   readonly #column: AnyVectorColumn;
   readonly #label: string;
-  readonly #shape: { dimensions: number; element: Element };
+  readonly #shape: { dimensions: number; element: Element; metric?: Metric };
   readonly #query: (values: Values) => Uint8Array;
   readonly #where: SQL | undefined;
   readonly #limit: number;
@@ -216,7 +216,11 @@ class BareSearch {
     this.#label = columnLabel(column);
     this.#shape = configOf(column)!;
     const options = knownOptions<NearestOptions<AnyVectorColumn, unknown>>(given, "nearest", OPTIONS);
-    this.metric = checkMetric(options.metric, this.#shape.element, this.#label);
+    this.metric = checkMetric(
+      options.metric === undefined ? this.#shape.metric : options.metric,
+      this.#shape.element,
+      this.#label,
+    );
     this.#where = condition(options.where);
     this.#limit = wholeNumber(options.limit, "limit", LIMIT_DEFAULT);
     this.#offset = wholeNumber(options.offset, "offset", 0);

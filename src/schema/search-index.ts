@@ -147,7 +147,10 @@ export function searchIndex<
       throw new DeclarationError({ subject: `${label}.exact`, expected: "true or false", got: describe(exact) });
     }
     const { dimensions, element } = shape;
-    return { key, column, dimensions, element, metric: checkMetric(metric, element, label), exact };
+    const checked = checkMetric(metric, element, label);
+    // So that `nearest` and `distance` measure alike without being told, also where the index is not in the database.
+    shape.metric = checked;
+    return { key, column, dimensions, element, metric: checked, exact };
   });
 
   if (text.length + vectors.length === 0) {

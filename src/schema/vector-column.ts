@@ -11,6 +11,7 @@ import {
   type VectorShape,
 } from "../codec/codec.ts";
 import { DeclarationError } from "../errors.ts";
+import type { Metric } from "../metric/metric.ts";
 
 export const DIMENSIONS_MAX = 16_384;
 
@@ -64,6 +65,8 @@ interface FieldConfig extends VectorShape {
   /** Marks the column as ours, also between the ESM and the CommonJS copy of the library. */
   readonly drizzleVector: true;
   readonly mode: VectorMode;
+  /** What the column's search index measures by, once one is declared. */
+  metric?: Metric;
 }
 
 /**

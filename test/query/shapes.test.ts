@@ -12,7 +12,7 @@ import {
   text,
 } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
-import { distance, nearest, registerFunctions, vectorColumn } from "../../src/index.ts";
+import { distance, nearest, registerFunctions, searchIndex, vectorColumn } from "../../src/index.ts";
 import { DRIVERS, isDrizzleV1, openBetterSqlite3 } from "../helpers/databases.ts";
 
 /** Adds the same rows' distances by SQL, which only better-sqlite3 can do; `null` elsewhere. */
@@ -329,5 +329,27 @@ describe("columns that are not a table's own", () => {
         .from(d)
         .all(),
     ).toEqual([{ least: 1 }]);
+  });
+});
+
+describe("the metric a search index declares", () => {
+  test("is what nearest and distance measure by, unless they are told another", () => {
+    const table = sqliteTable("measured", { id: integer().primaryKey(), v: vectorColumn(2) });
+    searchIndex("measured_search", table, { vectors: { v: { metric: "l2" } } });
+    const { db, client } = openBetterSqlite3();
+    client.exec("create table measured (id integer primary key, v blob)");
+    registerFunctions(db);
+    db.insert(table)
+      .values({ v: new Float32Array([3, 0]) })
+      .run();
+    expect(nearest(db, table.v, [1, 0]).get()?.$distance).toBe(2);
+    expect(nearest(db, alias(table, "m").v, [0, 0]).get()?.$distance).toBe(3);
+    expect(nearest(db, table.v, [1, 0], { metric: "cosine" }).get()?.$distance).toBe(0);
+    expect(
+      db
+        .select({ d: distance(table.v, [1, 0]) })
+        .from(table)
+        .get()?.d,
+    ).toBe(2);
   });
 });

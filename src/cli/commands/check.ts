@@ -31,11 +31,16 @@ interface Checked {
   database: string | undefined;
 }
 
-const HINTS: Record<Finding["where"], string> = {
-  migrations: "run `drizzle-vector generate`",
-  database: "apply the migrations; where they are applied, repair in place with ensureSearchIndexes(db, schema)",
-  config: 'put `tablesFilter: searchTablesFilter()` from "drizzle-vector/kit" into the config',
-};
+/** The way out of what was found in one place. */
+function hintFor(where: Finding["where"], codes: ReadonlySet<Finding["code"]>): string {
+  if (where === "migrations") return "run `drizzle-vector generate`";
+  if (where === "config") return 'put `tablesFilter: searchTablesFilter()` from "drizzle-vector/kit" into the config';
+  if (codes.has("DECLARATION_DIFFERS") || codes.has("NOT_DECLARED")) {
+    return "run `drizzle-vector generate`, where it has not been run, and apply the migrations";
+  }
+  if (codes.size === 1 && codes.has("TEXT_PENDING")) return "run `drizzle-vector rebuild`, which fills it";
+  return "apply the migrations; where they are applied, run `drizzle-vector rebuild` or ensureSearchIndexes(db, schema)";
+}
 
 /** `drizzle-vector check`: schema against migrations against a database. Exits 0 in step, 1 with drift, 2 could not tell. */
 export function checkCommand(): Command {
@@ -61,9 +66,12 @@ export function checkCommand(): Command {
 async function check(config: Config, named: string | undefined): Promise<Checked> {
   const wanted = await loadDeclarations(config);
   const tables = wanted.map(({ table }) => table);
-  const { installed, skipped } = replayed(readMigrations(config.out), openMemory(config), tables);
+  const migrations = readMigrations(config.out);
+  const { installed, skipped } = replayed(migrations, openMemory(config), tables);
   const database = databaseFile(config, named);
-  const findings: Finding[] = driftOf(wanted, installed)
+  // An app that pushes has no migrations; its database alone has to be in step.
+  const isPushed = migrations.length === 0 && database !== undefined;
+  const findings: Finding[] = (isPushed ? [] : driftOf(wanted, installed))
     // A deferred fill is the database's business: the migrations never do it.
     .filter(({ code }) => code !== "TEXT_PENDING")
     .map((drift) => ({ where: "migrations", ...drift }));
@@ -116,7 +124,7 @@ function print({ root }: Config, { indexes, findings, skipped, database }: Check
     if (here.length === 0) continue;
     console.log(pc.bold(where));
     for (const { message } of here) console.log(`${pc.red("-")} ${message}`);
-    console.log(`${pc.dim("hint")} ${HINTS[where]}`);
+    console.log(`${pc.dim("hint")} ${hintFor(where, new Set(here.map(({ code }) => code)))}`);
   }
   const looked =
     database === undefined ? "migrations (no database file to look at)" : `migrations and ${relative(root, database)}`;

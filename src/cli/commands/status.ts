@@ -23,10 +23,7 @@ export function statusCommand(): Command {
 }
 
 function print(statuses: readonly IndexStatus[]): void {
-  if (statuses.length === 0) {
-    console.log("No search index in this database");
-    return;
-  }
+  if (statuses.length === 0) return;
   console.log(table(statuses.map(rowOf)));
   for (const { problems, pending, index } of statuses) {
     for (const { message } of problems) console.log(`${pc.red("-")} ${message}`);

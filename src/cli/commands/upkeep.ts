@@ -35,7 +35,9 @@ export function upkeepCommand({ name, description, readonly, failure, run }: Upk
       try {
         const { db, close } = await connect({ ...options, readonly });
         try {
-          process.exitCode = await run(db, named.length > 0 ? named : await recorded(db), options);
+          const indexes = named.length > 0 ? named : await recorded(db);
+          if (indexes.length === 0 && !options.json) console.log("No search index in this database");
+          process.exitCode = await run(db, indexes, options);
         } finally {
           close();
         }
