@@ -1,6 +1,6 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
-import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Snapshot, Step, Steps } from "./driver.ts";
+import type { DbLike, Driver, QueryStep, Row, ScanStep, Session, Snapshot, Step, Steps, StreamStep } from "./driver.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -24,7 +24,8 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   const client: Database = session.client;
 
   function answer(step: Step): unknown {
-    if (step.type === "rows") return prepare(client, step.sql).all(...step.params);
+    if (step.type === "rows") return cached(client, step.sql).all(...step.params);
+    if (step.type === "stream") return scan(step, step.sql, step.params);
     if (step.type === "select") return step.build(db).prepare().all(step.values);
     const { sql, params } = logged(step);
     if (step.type === "query") return prepare(client, sql).all(...params);
@@ -38,7 +39,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     return { sql, params: filled };
   }
 
-  function scan(step: ScanStep, sql: string, params: unknown[]): void {
+  function scan(step: ScanStep | StreamStep, sql: string, params: readonly unknown[]): void {
     let batch: Row[] = [];
     for (const row of prepare(client, sql).iterate(...params)) {
       batch.push(row);
@@ -75,6 +76,25 @@ let ballast: number[] = [];
 /** Our own statements read the same whatever the app has set: arrays, and integers exactly. */
 function prepare(client: Database, sql: string): Statement {
   return client.prepare(sql).safeIntegers(true).raw(true);
+}
+
+/** Statements of our own, by their text: a few, run on every query. SQLite prepares them anew when the schema has changed. */
+const statements = new WeakMap<Database, Map<string, Statement>>();
+const STATEMENTS_MAX = 200;
+
+function cached(client: Database, sql: string): Statement {
+  let known = statements.get(client);
+  if (!known) {
+    known = new Map();
+    statements.set(client, known);
+  }
+  let statement = known.get(sql);
+  if (!statement) {
+    statement = prepare(client, sql);
+    if (known.size >= STATEMENTS_MAX) known.clear();
+    known.set(sql, statement);
+  }
+  return statement;
 }
 
 function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {
