@@ -2,12 +2,14 @@ import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import {
   findIndex,
+  findTable,
   type IndexRecord,
   type Installed,
   type Problem,
   problemsOf,
   readInstalled,
 } from "../migration/installed.ts";
+import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName } from "../schema/names.ts";
 
 /** What a connection finds of one recorded index: whether its triggers follow every write. */
@@ -16,6 +18,12 @@ export interface Attachment {
   readonly record: IndexRecord;
   /** Empty: attached. Anything else: writes may have gone by unseen, and nothing of the index can be trusted. */
   readonly problems: readonly Problem[];
+  /** The indexed table as it is, or undefined where it is missing. */
+  readonly table: TableFacts | undefined;
+  /** The state of the schema in which all this was found. */
+  readonly schemaVersion: string;
+  /** False when it was found inside a transaction of the caller's that may have changed the schema. */
+  readonly isCommitted: boolean;
 }
 
 interface Seen {
@@ -36,7 +44,7 @@ export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): 
   const schemaVersion = String(row?.[0]);
   const known = seen.get(connection);
   if (known?.schemaVersion === schemaVersion) return known.attachments;
-  const attachments = checked(yield* installedIn());
+  const attachments = checked(yield* installedIn(), { schemaVersion, isCommitted: !isShared });
   if (!isShared) seen.set(connection, { schemaVersion, attachments });
   return attachments;
 }
@@ -70,11 +78,12 @@ function hasVector(definition: IndexDefinition | undefined, table: string, colum
   return definition.vectors.some((vector) => isSameName(vector.column, column));
 }
 
-function checked(installed: Installed): Attachment[] {
+function checked(installed: Installed, state: Pick<Attachment, "schemaVersion" | "isCommitted">): Attachment[] {
   return installed.indexes.flatMap(({ name, record }) => {
     if (!record) return [];
     const problems = record.definition ? problemsOf(record.definition, installed) : unreadable(name, record);
-    return [{ name: findIndex(installed, name)!.name, record, problems }];
+    const table = record.definition && findTable(installed, record.definition.table);
+    return [{ name: findIndex(installed, name)!.name, record, problems, table, ...state }];
   });
 }
 

@@ -1,6 +1,18 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
-import type { DbLike, Driver, QueryStep, Row, RowsStep, ScanStep, Session, Snapshot, Step, Steps } from "./driver.ts";
+import type {
+  DbLike,
+  Driver,
+  QueryStep,
+  Row,
+  RowsStep,
+  ScanStep,
+  Session,
+  Snapshot,
+  Step,
+  Steps,
+  StreamStep,
+} from "./driver.ts";
 import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
@@ -26,6 +38,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
 
   function answer(step: Step): unknown {
     if (step.type === "rows") return statement(step);
+    if (step.type === "stream") return scan(step, step.sql, step.params);
     if (step.type === "select") return step.build(db).prepare().all(step.values);
     const { sql, params } = logged(step);
     if (step.type === "query") return prepare(client, sql).all(...params);
@@ -33,9 +46,9 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   }
 
   function statement({ sql, params }: RowsStep): Row[] {
-    const prepared = client.prepare(sql);
-    if (prepared.reader) return exactly(prepared).all(...params);
-    prepared.run(...params);
+    const known = cached(client, sql);
+    if (known.reader) return known.all(...params);
+    known.run(...params);
     return [];
   }
 
@@ -46,7 +59,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     return { sql, params: filled };
   }
 
-  function scan(step: ScanStep, sql: string, params: unknown[]): void {
+  function scan(step: ScanStep | StreamStep, sql: string, params: readonly unknown[]): void {
     let batch: Row[] = [];
     for (const row of prepare(client, sql).iterate(...params)) {
       batch.push(row);
@@ -88,7 +101,26 @@ function prepare(client: Database, sql: string): Statement {
 }
 
 function exactly(statement: Statement): Statement {
-  return statement.safeIntegers(true).raw(true);
+  return statement.reader ? statement.safeIntegers(true).raw(true) : statement;
+}
+
+/** Statements of our own, by their text: a few, run on every query. SQLite prepares them anew when the schema has changed. */
+const statements = new WeakMap<Database, Map<string, Statement>>();
+const STATEMENTS_MAX = 200;
+
+function cached(client: Database, sql: string): Statement {
+  let known = statements.get(client);
+  if (!known) {
+    known = new Map();
+    statements.set(client, known);
+  }
+  let statement = known.get(sql);
+  if (!statement) {
+    statement = prepare(client, sql);
+    if (known.size >= STATEMENTS_MAX) known.clear();
+    known.set(sql, statement);
+  }
+  return statement;
 }
 
 function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {

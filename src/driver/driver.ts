@@ -68,7 +68,17 @@ export interface RowsStep {
   readonly params: readonly unknown[];
 }
 
-export type Step = ScanStep | SelectStep | QueryStep | RowsStep;
+/** A statement of our own whose rows are too many to hold at once; not logged. */
+export interface StreamStep {
+  readonly type: "stream";
+  readonly sql: string;
+  readonly params: readonly unknown[];
+  readonly batchRows: number;
+  /** Called with 1..`batchRows` rows, in order; keeps nothing but what it copies. */
+  onRows(rows: readonly Row[]): void;
+}
+
+export type Step = ScanStep | SelectStep | QueryStep | RowsStep | StreamStep;
 
 /** Work on a database, written once for drivers that answer at once and drivers that answer with promises. */
 export type Steps<T> = Generator<Step, T, any>;

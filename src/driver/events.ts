@@ -1,6 +1,7 @@
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { type DbLike, driverOf } from "./driver.ts";
+import { processWide } from "./process-wide.ts";
 
 /** Something a running app should know, as data; never thrown. */
 export interface SearchEvent {
@@ -17,8 +18,7 @@ export interface Configuration {
   onEvent?: ((event: SearchEvent) => void) | undefined;
 }
 
-/** One map a process, also where the ESM and the CommonJS copy of the library meet. */
-const configurations: WeakMap<object, Configuration> = shared("drizzle-vector:configurations", () => new WeakMap());
+const configurations: WeakMap<object, Configuration> = processWide("configurations", () => new WeakMap());
 
 /**
  * Sets what holds for all handles on a database's connection, as long as the connection lives. Options left out stay as
@@ -61,11 +61,4 @@ export function reportOnce(connection: object, event: SearchEvent): void {
   if (messages.has(event.message)) return;
   messages.add(event.message);
   report(connection, event);
-}
-
-function shared<T>(key: string, make: () => T): T {
-  const slots = globalThis as unknown as Record<symbol, T | undefined>;
-  const symbol = Symbol.for(key);
-  slots[symbol] ??= make();
-  return slots[symbol];
 }

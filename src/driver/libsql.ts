@@ -1,5 +1,16 @@
 import { fillPlaceholders } from "drizzle-orm";
-import type { DbLike, Driver, Row, ScanStep, SelectBuilder, Session, Snapshot, Step, Steps } from "./driver.ts";
+import type {
+  DbLike,
+  Driver,
+  Row,
+  ScanStep,
+  SelectBuilder,
+  Session,
+  Snapshot,
+  Step,
+  Steps,
+  StreamStep,
+} from "./driver.ts";
 import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 interface Executor {
@@ -104,6 +115,7 @@ async function answer(step: Step, db: DbLike, session: Session, executor: Execut
   if (step.type === "rows") return rowsOf(await executor.execute({ sql: step.sql, args: [...step.params] }));
   if (step.type === "select") return step.build(db).prepare().all(step.values);
   if (step.type === "scan") return scan(step, db, session, executor);
+  if (step.type === "stream") return stream(step, executor);
   return rowsOf(await execute(step.build(db), step.values, session, executor));
 }
 
@@ -123,6 +135,11 @@ async function scan(step: ScanStep, db: DbLike, session: Session, executor: Exec
     if (rows.length < step.batchRows) return;
     after = rows[rows.length - 1];
   }
+}
+
+async function stream(step: StreamStep, executor: Executor): Promise<void> {
+  const rows = rowsOf(await executor.execute({ sql: step.sql, args: [...step.params] }));
+  for (let i = 0; i < rows.length; i += step.batchRows) step.onRows(rows.slice(i, i + step.batchRows));
 }
 
 function rowsOf({ rows }: { rows: ArrayLike<unknown>[] }): Row[] {

@@ -2,7 +2,7 @@ import { codecOf, type Element, vectorBytes } from "../codec/codec.ts";
 import type { Metric } from "../metric/metric.ts";
 import { squaredNorm } from "../metric/reference.ts";
 import type { Scorer, ScorerInput } from "./kernel.ts";
-import { WASM_BASE64 } from "./wasm-bytes.ts";
+import { BASE, grow, instantiate, type Memory, roundUp } from "./module.ts";
 
 type ScoreFunction = (
   metric: number,
@@ -15,11 +15,6 @@ type ScoreFunction = (
   out: number,
 ) => void;
 
-interface Memory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
 interface Exports {
   memory: Memory;
   scoreFloat32: ScoreFunction;
@@ -27,12 +22,6 @@ interface Exports {
   scoreInt8: ScoreFunction;
   scoreBit: ScoreFunction;
 }
-
-/** The part of the global that is used here: it is declared by the DOM library, which the project does without. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object, imports: object) => { readonly exports: unknown };
-};
 
 const METRIC_CODE: Record<Metric, number> = { cosine: 0, l2: 1, dot: 2, hamming: 3 };
 
@@ -44,9 +33,6 @@ const LAYOUT: Record<Element, { pad: number; exported: Exclude<keyof Exports, "m
   bit: { pad: 16, exported: "scoreBit" },
 };
 
-/** Memory before this offset belongs to the compiler; the module has no data of its own. */
-const BASE = 1024;
-const PAGE_BYTES = 65_536;
 /** Rows of one call: enough to make the call cheap, few enough that they and the query stay in the first caches. */
 const BATCH_BYTES = 96 * 1024;
 const BATCH_ROWS = 256;
@@ -55,7 +41,7 @@ let loaded: Exports | null | undefined;
 
 /** A scorer on the SIMD kernels, or undefined where the engine cannot run them. */
 export function wasmScorer({ shape, metric, query }: ScorerInput): Scorer | undefined {
-  if (loaded === undefined) loaded = load();
+  if (loaded === undefined) loaded = instantiate<Exports>() ?? null;
   if (loaded === null) return undefined;
   const exports = loaded;
   const { pad, exported } = LAYOUT[shape.element];
@@ -98,25 +84,4 @@ export function wasmScorer({ shape, metric, query }: ScorerInput): Scorer | unde
       return new Float64Array(buffer, outAt, rows.length);
     },
   };
-}
-
-function load(): Exports | null {
-  try {
-    const binary = atob(WASM_BASE64);
-    const bytes = Uint8Array.from({ length: binary.length }, (_, i) => binary.charCodeAt(i));
-    const module = new WebAssembly.Module(bytes);
-    return new WebAssembly.Instance(module, { env: { abort() {} } }).exports as unknown as Exports;
-  } catch {
-    // No WebAssembly, or none with SIMD.
-    return null;
-  }
-}
-
-function grow(memory: Memory, bytes: number): void {
-  const missing = bytes - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
 }

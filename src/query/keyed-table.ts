@@ -109,3 +109,8 @@ function isOfSubquery(column: unknown, table: SQLiteTable): boolean {
   if (typeof original !== "function" || (table as unknown as Record<symbol, unknown>)[IS_ALIAS] !== true) return false;
   return original.call(column) === column;
 }
+
+/** Whether a key part holds integers, which some clients would round. */
+export function isInteger(column: { getSQLType(): string }): boolean {
+  return column.getSQLType().toLowerCase().startsWith("integer");
+}

@@ -1,33 +1,21 @@
-import { and, isNotNull, type SQL, sql } from "drizzle-orm";
+import type { SQL } from "drizzle-orm";
 import type { SubqueryWithSelection } from "drizzle-orm/sqlite-core";
-import { attachmentOfVector, attachmentsOf } from "../change/attachment.ts";
-import { type Element, vectorBytes } from "../codec/codec.ts";
+import { type Attachment, attachmentOfVector, attachmentsOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
-import {
-  type DbLike,
-  type Driver,
-  driverOf,
-  type KindOf,
-  type Page,
-  type Row,
-  type Snapshot,
-  type Steps,
-} from "../driver/driver.ts";
+import { type DbLike, type Driver, driverOf, type KindOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
-import { StoredDimensionsError } from "../errors.ts";
-import { type Scorer, scorerFor } from "../kernel/kernel.ts";
-import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
+import type { Scorer } from "../kernel/kernel.ts";
+import type { Metric, MetricOf } from "../metric/metric.ts";
 import { columnName } from "../migration/definition.ts";
-import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
-import { attach, fetchStep, fieldsOf, hitsSelect } from "./fetch.ts";
+import type { AnyVectorColumn } from "../schema/vector-column.ts";
+import { bareScan } from "./bare-scan.ts";
+import { certifiedScan } from "./certified-scan.ts";
+import { attach, fetchStep, hitsSelect } from "./fetch.ts";
+import type { Found, RowsSkipped } from "./found.ts";
 import type { DefaultRow, ElementOf, FieldOf, Flat, KeyColumns, Selected, VectorQuery } from "./hit.ts";
 import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
-import { type Collation, plainKey } from "./key.ts";
-import { tableOfVector } from "./keyed-table.ts";
-import { type Candidate, NearestRows } from "./nearest-rows.ts";
-import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, numberWithin, wholeNumber } from "./options.ts";
+import { NearestRequest } from "./nearest-request.ts";
 import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
-import { encodeQuery } from "./vector-query.ts";
 
 export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   /** Which fields a hit has, as in `db.select({...})`; default all columns but vectors. */
@@ -46,8 +34,6 @@ export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   recall?: number;
 }
 
-const OPTIONS = ["select", "where", "limit", "offset", "maxDistance", "metric", "recall"] as const;
-
 /** One row found: the selected fields and its distance in the metric's own range, smaller is nearer. */
 export type NearestHit<TDb, TColumn extends AnyVectorColumn, TSelect> = Flat<
   (TSelect extends undefined ? DefaultRow<TDb, TColumn["_"]["tableName"]> : Selected<TSelect>) & { $distance: number }
@@ -55,26 +41,35 @@ export type NearestHit<TDb, TColumn extends AnyVectorColumn, TSelect> = Flat<
 
 /** How a search went. Times are milliseconds. */
 export interface NearestExplain {
-  /** `bare scan`: every row that matches `where` is read and scored. */
-  plan: "bare scan";
+  /**
+   * `bare scan`: every row that matches `where` is read and scored. `certified scan`: codes in memory rule out all rows but
+   * a few, which are read and scored; the answer is the same.
+   */
+  plan: "bare scan" | "certified scan";
   /** The search index the column belongs to, or null. */
   index: string | null;
-  /** Why that index was not asked, or null where there is none or nothing is wrong with it. */
+  /** Why that index was not asked, or null where it was or there is none. */
   fallback: string | null;
   metric: Metric;
   kernel: Scorer["kernel"];
-  /** The statement that reads the vectors. */
+  /** The statement that reads the vectors that are scored. */
   sql: string;
   /** The statement that reads the rows of the hits. */
   fetchSql: string;
   /** Rows with a vector that matched `where`. */
   rowsScanned: number;
+  /** Of those, rows whose vectors were read because their codes left them in doubt; 0 in a bare scan, which has no codes. */
+  rowsRescored: number;
   /** Of those, rows left out because their vector cannot be compared. */
-  rowsSkipped: { wrongLength: number; notFinite: number; notAVector: number };
-  /** Bytes of vectors scored. */
+  rowsSkipped: RowsSkipped;
+  /** Bytes of vectors scored and codes scanned. */
   bytesRead: number;
   hits: number;
-  ms: { scan: number; score: number; fetch: number; total: number };
+  /**
+   * `catchUp`: bringing the codes up to date, the first time making them. `scan`: a bare scan, or that of the codes with the
+   * reading of what matches `where`. `score`: distances in float64, which a bare scan includes.
+   */
+  ms: { catchUp: number; scan: number; score: number; fetch: number; total: number };
 }
 
 interface NearestSubquery<TDb, TColumn extends AnyVectorColumn, TSelect> extends SubqueryOf {
@@ -101,8 +96,9 @@ export type NearestQuery<TDb extends DbLike, TColumn extends AnyVectorColumn, TS
  * zero vector has cosine distance 1; rows whose bytes are no vector of the column are left out, counted in `explain` and
  * reported to `configure`'s `onEvent`.
  *
- * Reads every vector that matches `where` once, in one read snapshot, inside a transaction with its own writes; memory does
- * not grow with the table.
+ * A column without an index is read once, every vector that matches `where`, in one read snapshot, inside a transaction with
+ * its own writes; memory does not grow with the table. A column of a `searchIndex` is answered from codes in memory, a
+ * quarter of its size, that follow every write; answers are the same to the last tie. `explain` tells which it was.
  *
  * SQL: `select "id", "embedding" from "docs" where "embedding" is not null and …`, then the rows of the hits by key.
  *
@@ -127,259 +123,102 @@ export function nearest<
   options?: NearestOptions<TColumn, TSelect>,
 ): NearestQuery<TDb, TColumn, TSelect> {
   const driver = driverOf(db);
-  const search = new BareSearch(column, query, options);
+  const request = new NearestRequest(column, query, options);
 
   return new SearchQuery({
     driver,
     *answer(values, snapshot) {
       const start = performance.now();
-      const use = yield* indexUse(db, driver, column, snapshot);
-      const found = yield* search.find(values, driver.connection);
+      const found = yield* find(request, { db, driver, values, snapshot });
+      reportSkipped(request, found, driver.connection);
+      const { candidates } = found;
       const fetchStart = performance.now();
-      const rows = found.candidates.length === 0 ? [] : yield fetchStep(search.keyed, search.fields, found.candidates);
-      const hits = attach(rows, found.candidates, ({ distance }) => ({ $distance: distance }));
+      const rows = candidates.length === 0 ? [] : yield fetchStep(request.keyed, request.fields, candidates);
+      const hits = attach(rows, candidates, ({ distance }) => ({ $distance: distance }));
       const end = performance.now();
+      const { candidates: _, ms, ...how } = found;
       return {
         hits: hits as NearestHit<TDb, TColumn, TSelect>[],
         explain: {
-          plan: "bare scan",
-          ...use,
-          metric: search.metric,
-          kernel: found.kernel,
-          sql: search.scanSelect(db).toSQL().sql,
-          fetchSql: hitsSelect(db, search.keyed, search.fields, found.candidates).toSQL().sql,
-          rowsScanned: found.rowsScanned,
-          rowsSkipped: found.rowsSkipped,
-          bytesRead: found.bytesRead,
+          ...how,
+          metric: request.metric,
+          fetchSql: hitsSelect(db, request.keyed, request.fields, candidates).toSQL().sql,
           hits: hits.length,
-          ms: { scan: fetchStart - start, score: found.scoreMs, fetch: end - fetchStart, total: end - start },
+          ms: { ...ms, fetch: end - fetchStart, total: end - start },
         },
       };
     },
-    *freeze(alias) {
-      const { candidates } = yield* search.find({}, driver.connection);
-      const hits = candidates.map(({ key, distance }) => ({ key, measure: distance }));
-      return hitsSubquery(db, search.keyed, alias, "distance", search.fields, hits);
+    *freeze(alias, snapshot) {
+      const found = yield* find(request, { db, driver, values: {}, snapshot });
+      reportSkipped(request, found, driver.connection);
+      const hits = found.candidates.map(({ key, distance }) => ({ key, measure: distance }));
+      return hitsSubquery(db, request.keyed, alias, "distance", request.fields, hits);
     },
   });
 }
 
-/** The index of a column and whether it follows every write. It is no help to a bare scan; but a broken one has to be told of. */
-function* indexUse(
-  db: DbLike,
-  driver: Driver,
-  column: AnyVectorColumn,
-  snapshot: Snapshot,
-): Steps<Pick<NearestExplain, "index" | "fallback">> {
-  const attachments = yield* attachmentsOf(driver, snapshot);
-  const table = tableOfVector(column).name;
-  const attachment = attachmentOfVector(attachments, table, columnName(column, casingOf(db)));
-  if (!attachment) return { index: null, fallback: null };
+/** Chooses the plan and runs it: the codes of the column's index where they can be relied on, else the whole table. */
+function* find(request: NearestRequest, { db, driver, values, snapshot }: FindInput): Steps<Chosen> {
+  const attachment = yield* indexOf(request, { db, driver, snapshot });
+  const index = attachment?.name ?? null;
+  // A query of no rows reads none.
+  if (!attachment || request.limit === 0) return { ...(yield* bareScan(request, db, values)), index, fallback: null };
   const { name, problems } = attachment;
-  if (problems.length === 0) return { index: name, fallback: null };
-  const fallback = problems.map(({ message }) => message).join("; ");
-  reportOnce(driver.connection, {
-    code: "FALLBACK",
-    index: name,
-    message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
-    hint: `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
+  if (problems.length > 0) {
+    const fallback = problems.map(({ message }) => message).join("; ");
+    reportOnce(driver.connection, {
+      code: "FALLBACK",
+      index: name,
+      message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
+      hint: `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
+    });
+    return { ...(yield* bareScan(request, db, values)), index, fallback };
+  }
+  // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
+  if (driver.kind === "async") return { ...(yield* bareScan(request, db, values)), index, fallback: null };
+  const found = yield* certifiedScan({ request, driver, db, attachment, values });
+  if (!("refusal" in found)) return { ...found, index, fallback: null };
+  if (found.isFault) {
+    reportOnce(driver.connection, {
+      code: "FALLBACK",
+      index: name,
+      message: `index ${name} was answered from the table: ${found.refusal}`,
+      hint: "The answer is right, and the codes are made anew. Please report how this came about.",
+    });
+  }
+  return { ...(yield* bareScan(request, db, values)), index, fallback: found.refusal };
+}
+
+interface FindInput {
+  readonly db: DbLike;
+  readonly driver: Driver;
+  readonly values: Values;
+  readonly snapshot: Snapshot;
+}
+
+type Chosen = Found & Pick<NearestExplain, "index" | "fallback">;
+
+/** The index a column belongs to, if any. */
+function* indexOf(
+  { column, keyed }: NearestRequest,
+  { db, driver, snapshot }: Omit<FindInput, "values">,
+): Steps<Attachment | undefined> {
+  const attachments = yield* attachmentsOf(driver, snapshot);
+  return attachmentOfVector(attachments, keyed.name, columnName(column, casingOf(db)));
+}
+
+function reportSkipped(
+  { label }: NearestRequest,
+  { rowsSkipped, rowsScanned, index }: Chosen,
+  connection: object,
+): void {
+  const { wrongLength, notFinite, notAVector } = rowsSkipped;
+  const skipped = wrongLength + notFinite + notAVector;
+  if (skipped === 0) return;
+  report(connection, {
+    code: "ROWS_SKIPPED",
+    index,
+    message: `${label}: ${skipped} of ${rowsScanned} rows were left out: ${wrongLength} of another length, ${notFinite} with NaN or infinity, ${notAVector} that are no blob`,
+    hint: "Write vectors through the column, which checks them, and embed the rows left out again.",
   });
-  return { index: name, fallback };
-}
-
-interface Found {
-  candidates: Candidate[];
-  kernel: Scorer["kernel"];
-  rowsScanned: number;
-  rowsSkipped: NearestExplain["rowsSkipped"];
-  bytesRead: number;
-  scoreMs: number;
-}
-
-/** A search over a column without an index, its arguments checked: reads every vector that matches. */
-class BareSearch {
-  readonly keyed;
-  readonly fields;
-  readonly metric: Metric;
-  readonly #column: AnyVectorColumn;
-  readonly #label: string;
-  readonly #shape: { dimensions: number; element: Element; metric?: Metric };
-  readonly #query: (values: Values) => Uint8Array;
-  readonly #where: SQL | undefined;
-  readonly #limit: number;
-  readonly #offset: number;
-  readonly #maxDistance: number;
-
-  constructor(column: AnyVectorColumn, query: unknown, given: unknown) {
-    this.keyed = tableOfVector(column);
-    this.#column = column;
-    this.#label = columnLabel(column);
-    this.#shape = configOf(column)!;
-    const options = knownOptions<NearestOptions<AnyVectorColumn, unknown>>(given, "nearest", OPTIONS);
-    this.metric = checkMetric(
-      options.metric === undefined ? this.#shape.metric : options.metric,
-      this.#shape.element,
-      this.#label,
-    );
-    this.#where = condition(options.where);
-    this.#limit = wholeNumber(options.limit, "limit", LIMIT_DEFAULT);
-    this.#offset = wholeNumber(options.offset, "offset", 0);
-    const { POSITIVE_INFINITY: any, NEGATIVE_INFINITY } = Number;
-    this.#maxDistance = numberWithin(options.maxDistance, "maxDistance", NEGATIVE_INFINITY, any, any);
-    numberWithin(options.recall, "recall", 0.5, 1, 1);
-    this.fields = fieldsOf(this.keyed, options.select, ["$distance"]);
-    if (isPlaceholder(query)) {
-      this.#query = (values) => this.#encode(values[query.name]);
-    } else {
-      const encoded = this.#encode(query);
-      this.#query = () => encoded;
-    }
-  }
-
-  /** The select over all vectors, or over one page of them in key order. */
-  scanSelect(db: DbLike, page?: Page) {
-    const { table, key } = this.keyed;
-    // A client that reads integers as numbers would round large keys: a page carries them as text.
-    const keyField = (part: (typeof key)[number]) =>
-      page && isInteger(part) ? sql`cast(${part} as text)` : sql`${part}`;
-    const fields = Object.fromEntries(key.map((part, i) => [`key${i}`, keyField(part)]));
-    const after =
-      page?.after &&
-      key.map((part, i) => (isInteger(part) ? sql`cast(${page.after![i]} as integer)` : sql`${page.after![i]}`));
-    const behind = after && sql`(${sql.join([...key], sql`, `)}) > (${sql.join(after, sql`, `)})`;
-    const all = db
-      .select({ ...fields, vector: sql`${this.#column}` })
-      .from(table)
-      .where(and(isNotNull(this.#column), this.#where, behind));
-    return page ? all.orderBy(...key).limit(page.rows) : all;
-  }
-
-  /** The nearest rows of the snapshot, from `offset` on, nearest first. */
-  *find(values: Values, connection: object): Steps<Found> {
-    const query = this.#query(values);
-    const scorer = scorerFor({ shape: this.#shape, metric: this.metric, query });
-    const found: Found = {
-      candidates: [],
-      kernel: scorer.kernel,
-      rowsScanned: 0,
-      rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
-      bytesRead: 0,
-      scoreMs: 0,
-    };
-    if (this.#limit === 0) return found;
-    const nearest = new NearestRows(this.#offset + this.#limit, this.#maxDistance, yield* this.#collations());
-    const wrong = new WrongLengths(vectorBytes(this.#shape));
-    yield {
-      type: "scan",
-      build: (db, page) => this.scanSelect(db, page),
-      values,
-      batchRows: scorer.capacity,
-      onRows: (rows) => this.#score(rows, scorer, nearest, found, wrong),
-    };
-    this.#judge(found, wrong, connection);
-    found.candidates = nearest.sorted().slice(this.#offset);
-    return found;
-  }
-
-  #score(rows: readonly Row[], scorer: Scorer, nearest: NearestRows, found: Found, wrong: WrongLengths): void {
-    const start = performance.now();
-    const keyParts = this.keyed.key.length;
-    const fitting: Row[] = [];
-    const blobs: Uint8Array[] = [];
-    for (const row of rows) {
-      const blob = blobOf(row[keyParts]);
-      if (blob === undefined) found.rowsSkipped.notAVector++;
-      else if (wrong.has(blob, row)) found.rowsSkipped.wrongLength++;
-      else {
-        fitting.push(row);
-        blobs.push(blob);
-      }
-    }
-    const distances = scorer.score(blobs);
-    for (let i = 0; i < distances.length; i++) {
-      const distance = distances[i]!;
-      // The distance is finite exactly when the stored vector is.
-      if (!Number.isFinite(distance)) found.rowsSkipped.notFinite++;
-      else if (distance <= nearest.bound) nearest.offer(distance, this.#keyOf(fitting[i]!));
-    }
-    found.rowsScanned += rows.length;
-    found.bytesRead += blobs.length * wrong.expectedBytes;
-    found.scoreMs += performance.now() - start;
-  }
-
-  #keyOf(row: Row): Row {
-    return this.keyed.key.map((part, i) => (isInteger(part) && typeof row[i] === "string" ? BigInt(row[i]) : row[i]));
-  }
-
-  /** Throws when no vector had the right length, reports when some had not. */
-  #judge(found: Found, wrong: WrongLengths, connection: object): void {
-    const { wrongLength, notFinite, notAVector } = found.rowsSkipped;
-    const skipped = wrongLength + notFinite + notAVector;
-    if (wrong.first && found.bytesRead === 0) {
-      const bytes = blobOf(wrong.first[this.keyed.key.length])!.byteLength;
-      const dimensions = (bytes / wrong.expectedBytes) * this.#shape.dimensions;
-      const key = plainKey(this.#keyOf(wrong.first));
-      throw new StoredDimensionsError({
-        subject: this.#label,
-        expected: `${this.#shape.dimensions} dimensions`,
-        got: `${Number.isInteger(dimensions) ? `${dimensions} dimensions` : `${bytes} bytes`} in ${wrongLength} of ${found.rowsScanned} rows, the first with key ${keyText(key)}`,
-        hint: "The rows were embedded by another model: embed them again, or declare the column with the dimensions they have.",
-        count: wrongLength,
-        key,
-      });
-    }
-    if (skipped > 0) {
-      report(connection, {
-        code: "ROWS_SKIPPED",
-        index: null,
-        message: `${this.#label}: ${skipped} of ${found.rowsScanned} rows were left out: ${wrongLength} of another length, ${notFinite} with NaN or infinity, ${notAVector} that are no blob`,
-        hint: "Write vectors through the column, which checks them, and embed the rows left out again.",
-      });
-    }
-  }
-
-  *#collations(): Steps<Collation[]> {
-    const { key, name } = this.keyed;
-    if (key.every(isInteger)) return [];
-    const rows: Row[] = yield {
-      type: "rows",
-      sql: `select x.coll from pragma_index_list(?) l, pragma_index_xinfo(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
-      params: [name],
-    };
-    return rows.map(([collation]) => String(collation).toUpperCase());
-  }
-
-  #encode(query: unknown): Uint8Array {
-    return encodeQuery(query, this.#shape, this.metric, this.#label);
-  }
-}
-
-/** Vectors of another length than declared: none of them is scored, and the first one is kept for the error. */
-class WrongLengths {
-  readonly expectedBytes: number;
-  first: Row | undefined;
-
-  constructor(expectedBytes: number) {
-    this.expectedBytes = expectedBytes;
-  }
-
-  has(blob: Uint8Array, row: Row): boolean {
-    if (blob.byteLength === this.expectedBytes) return false;
-    this.first ??= row;
-    return true;
-  }
-}
-
-/** Text that looks like hex is no vector here: only what the database holds as a blob counts. */
-function blobOf(value: unknown): Uint8Array | undefined {
-  if (value instanceof Uint8Array) return value;
-  return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
-}
-
-function isInteger(column: { getSQLType(): string }): boolean {
-  return column.getSQLType().toLowerCase().startsWith("integer");
-}
-
-function keyText(key: unknown): string {
-  return JSON.stringify(key, (_, value) => (typeof value === "bigint" ? value.toString() : value));
 }

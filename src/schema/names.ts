@@ -40,6 +40,11 @@ export function namesOf(index: string): IndexNames {
   return { tables: named(TABLES), triggers: named(TRIGGERS) };
 }
 
+/** One of those tables, where a query has no time for all the names. */
+export function tableNameOf(index: string, kind: TableKind): string {
+  return `${PREFIX}${index}_${kind}`;
+}
+
 /** The index a table or trigger of ours belongs to, or undefined; the tables FTS5 makes for itself belong to its table. */
 export function ownerOf({ type, name }: { type: string; name: string }): string | undefined {
   const kinds: readonly string[] = type === "trigger" ? TRIGGERS : type === "table" ? TABLES : [];

@@ -214,10 +214,17 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
         'inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?))',
       ),
       rowsScanned: 3,
+      rowsRescored: 0,
       rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
       bytesRead: 24,
       hits: 2,
-      ms: { scan: expect.any(Number), score: expect.any(Number), fetch: expect.any(Number), total: expect.any(Number) },
+      ms: {
+        catchUp: 0,
+        scan: expect.any(Number),
+        score: expect.any(Number),
+        fetch: expect.any(Number),
+        total: expect.any(Number),
+      },
     });
   });
 

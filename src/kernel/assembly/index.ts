@@ -160,3 +160,5 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
     out += 8;
   }
 }
+
+export { scanBits, scanCodes, settle } from "./codes";

@@ -1,0 +1,88 @@
+import type { Row, Steps } from "../driver/driver.ts";
+import { identifier } from "../migration/sql-text.ts";
+
+/** A row of an index's log: "the row `id` may differ", or with NULL "every row may". The nonce is drawn when it is born. */
+export interface LogEntry {
+  readonly seq: bigint;
+  readonly nonce: bigint;
+  readonly id: bigint | null;
+}
+
+/**
+ * How far a cache has followed the log: its last entries, at least one, the newest at the end. The id of the first does not
+ * matter: what it stands for is part of the state before.
+ */
+export type LogCursor = readonly LogEntry[];
+
+/** What the log says has happened since a cursor. */
+export type LogChange =
+  | { readonly type: "none" }
+  /** These rows may differ, and no others; `cursor` is where the cache stands once they are read again. */
+  | { readonly type: "rows"; readonly ids: ReadonlySet<bigint>; readonly cursor: LogCursor }
+  /** Nothing that the cache holds can be relied on. */
+  | { readonly type: "all"; readonly cursor: LogCursor }
+  /** The log is empty, which it never is by itself: somebody cleared it, and there is nothing to follow. */
+  | { readonly type: "lost" };
+
+/** Entries remembered: so many changes can be rolled back, or be missing from an older snapshot, without a full reload. */
+const REMEMBERED = 1024;
+
+/**
+ * What has changed since a cursor, in the snapshot the steps see. To be followed by reading the rows named in the same snapshot.
+ *
+ * The log is a stack: writes append, ROLLBACK, ROLLBACK TO and a restore take from its end, a fold from its beginning. So an
+ * entry that is still there with the nonce it had proves that everything before it is the history that was followed. What was
+ * remembered behind the last such entry has been undone, or is not yet part of this snapshot: its rows may differ, too.
+ * Reading rows twice is harmless, and so the log carries no data.
+ *
+ * @param log - the log's table
+ * @param cursor - undefined where nothing has been read yet
+ * @param most - with more new entries than this, everything is read again: it is faster
+ */
+export function* followLog(log: string, cursor: LogCursor | undefined, most: number): Steps<LogChange> {
+  const table = `main.${identifier(log)}`;
+  const [last]: Row[] = yield rows(`SELECT seq, nonce FROM ${table} ORDER BY seq DESC LIMIT 1`);
+  if (!last) return { type: "lost" };
+  const tail: LogEntry = { seq: last[0] as bigint, nonce: last[1] as bigint, id: null };
+  const all: LogChange = { type: "all", cursor: [tail] };
+  if (!cursor) return all;
+  const known = cursor.at(-1)!;
+  if (known.seq === tail.seq && known.nonce === tail.nonce) return { type: "none" };
+
+  const at = yield* lastShared(table, cursor);
+  if (at < 0) return all;
+  const shared = cursor[at]!;
+  if (tail.seq - shared.seq > BigInt(most)) return all;
+  const added = (
+    (yield rows(`SELECT seq, nonce, id FROM ${table} WHERE seq > ? ORDER BY seq`, shared.seq)) as Row[]
+  ).map(([seq, nonce, id]) => ({ seq, nonce, id }) as LogEntry);
+  // Numbers are given out without a gap: where one is missing, somebody has deleted it.
+  if (added.some(({ seq }, i) => seq !== shared.seq + BigInt(i + 1))) return all;
+  const ids = new Set<bigint>();
+  for (const { id } of [...cursor.slice(at + 1), ...added]) {
+    if (id === null) return all;
+    ids.add(id);
+  }
+  const entries = [...cursor.slice(0, at + 1), ...added];
+  return { type: "rows", ids, cursor: entries.length > 2 * REMEMBERED ? entries.slice(-REMEMBERED) : entries };
+}
+
+/** The place in the cursor of the last entry that the log still has; -1 where it has none. */
+function* lastShared(table: string, cursor: LogCursor): Steps<number> {
+  const newest = cursor.length - 1;
+  const [row]: Row[] = yield rows(`SELECT nonce FROM ${table} WHERE seq = ?`, cursor[newest]!.seq);
+  if (row?.[0] === cursor[newest]!.nonce) return newest;
+  const present: Row[] = yield rows(
+    `SELECT seq, nonce FROM ${table} WHERE seq BETWEEN ? AND ?`,
+    cursor[0]!.seq,
+    cursor[newest]!.seq,
+  );
+  const nonces = new Map(present.map(([seq, nonce]) => [seq, nonce]));
+  let at = newest;
+  while (at >= 0 && nonces.get(cursor[at]!.seq) !== cursor[at]!.nonce) at--;
+  return at;
+}
+
+function rows(sql: string, ...params: bigint[]) {
+  return { type: "rows", sql, params } as const;
+}

@@ -1,0 +1,141 @@
+import { and, isNotNull, sql } from "drizzle-orm";
+import { vectorBytes } from "../codec/codec.ts";
+import type { DbLike, Page, Row, Steps } from "../driver/driver.ts";
+import { StoredDimensionsError } from "../errors.ts";
+import { type Scorer, scorerFor } from "../kernel/kernel.ts";
+import type { Found } from "./found.ts";
+import { plainKey } from "./key.ts";
+import { isInteger } from "./keyed-table.ts";
+import type { NearestRequest } from "./nearest-request.ts";
+import { NearestRows } from "./nearest-rows.ts";
+import type { Values } from "./search-query.ts";
+
+/** Answers from the table alone: reads and scores every vector that matches. */
+export function* bareScan(request: NearestRequest, db: DbLike, values: Values): Steps<Found> {
+  const start = performance.now();
+  const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
+  const found: Found = {
+    plan: "bare scan",
+    candidates: [],
+    kernel: scorer.kernel,
+    sql: scanSelect(request, db).toSQL().sql,
+    rowsScanned: 0,
+    rowsRescored: 0,
+    rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
+    bytesRead: 0,
+    ms: { catchUp: 0, scan: 0, score: 0 },
+  };
+  const { offset, limit, maxDistance } = request;
+  if (limit === 0) return found;
+  const nearest = new NearestRows(offset + limit, maxDistance, yield* request.collations());
+  const wrong = new WrongLengths(vectorBytes(request.shape));
+  yield {
+    type: "scan",
+    build: (handle, page) => scanSelect(request, handle, page),
+    values,
+    batchRows: scorer.capacity,
+    onRows: (rows) => score(rows, { request, scorer, nearest, found, wrong }),
+  };
+  if (wrong.first && found.bytesRead === 0) throw storedDimensions(request, found, wrong);
+  found.candidates = nearest.sorted().slice(offset);
+  found.ms.scan = performance.now() - start;
+  return found;
+}
+
+/** The select over all vectors, or over one page of them in key order. */
+function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db: DbLike, page?: Page) {
+  // A client that reads integers as numbers would round large keys: a page carries them as text.
+  const keyField = (part: (typeof key)[number]) =>
+    page && isInteger(part) ? sql`cast(${part} as text)` : sql`${part}`;
+  const fields = Object.fromEntries(key.map((part, i) => [`key${i}`, keyField(part)]));
+  const after =
+    page?.after &&
+    key.map((part, i) => (isInteger(part) ? sql`cast(${page.after![i]} as integer)` : sql`${page.after![i]}`));
+  const behind = after && sql`(${sql.join([...key], sql`, `)}) > (${sql.join(after, sql`, `)})`;
+  const all = db
+    .select({ ...fields, vector: sql`${column}` })
+    .from(table)
+    .where(and(isNotNull(column), where, behind));
+  return page ? all.orderBy(...key).limit(page.rows) : all;
+}
+
+interface Scoring {
+  readonly request: NearestRequest;
+  readonly scorer: Scorer;
+  readonly nearest: NearestRows;
+  readonly found: Found;
+  readonly wrong: WrongLengths;
+}
+
+function score(rows: readonly Row[], { request, scorer, nearest, found, wrong }: Scoring): void {
+  const start = performance.now();
+  const keyParts = request.keyed.key.length;
+  const fitting: Row[] = [];
+  const blobs: Uint8Array[] = [];
+  for (const row of rows) {
+    const blob = blobOf(row[keyParts]);
+    if (blob === undefined) found.rowsSkipped.notAVector++;
+    else if (wrong.has(blob, row)) found.rowsSkipped.wrongLength++;
+    else {
+      fitting.push(row);
+      blobs.push(blob);
+    }
+  }
+  const distances = scorer.score(blobs);
+  for (let i = 0; i < distances.length; i++) {
+    const distance = distances[i]!;
+    // The distance is finite exactly when the stored vector is.
+    if (!Number.isFinite(distance)) found.rowsSkipped.notFinite++;
+    else if (distance <= nearest.bound) nearest.offer(distance, keyOf(request, fitting[i]!));
+  }
+  found.rowsScanned += rows.length;
+  found.bytesRead += blobs.length * wrong.expectedBytes;
+  found.ms.score += performance.now() - start;
+}
+
+function keyOf({ keyed: { key } }: NearestRequest, row: Row): Row {
+  return key.map((part, i) => (isInteger(part) && typeof row[i] === "string" ? BigInt(row[i]) : row[i]));
+}
+
+/** No vector that was met had the right length: the rows were written by another model. */
+function storedDimensions(request: NearestRequest, found: Found, wrong: WrongLengths): StoredDimensionsError {
+  const { dimensions: declared } = request.shape;
+  const { wrongLength } = found.rowsSkipped;
+  const bytes = blobOf(wrong.first![request.keyed.key.length])!.byteLength;
+  const dimensions = (bytes / wrong.expectedBytes) * declared;
+  const key = plainKey(keyOf(request, wrong.first!));
+  return new StoredDimensionsError({
+    subject: request.label,
+    expected: `${declared} dimensions`,
+    got: `${Number.isInteger(dimensions) ? `${dimensions} dimensions` : `${bytes} bytes`} in ${wrongLength} of ${found.rowsScanned} rows, the first with key ${keyText(key)}`,
+    hint: "The rows were embedded by another model: embed them again, or declare the column with the dimensions they have.",
+    count: wrongLength,
+    key,
+  });
+}
+
+/** Vectors of another length than declared: none of them is scored, and the first one is kept for the error. */
+class WrongLengths {
+  readonly expectedBytes: number;
+  first: Row | undefined;
+
+  constructor(expectedBytes: number) {
+    this.expectedBytes = expectedBytes;
+  }
+
+  has(blob: Uint8Array, row: Row): boolean {
+    if (blob.byteLength === this.expectedBytes) return false;
+    this.first ??= row;
+    return true;
+  }
+}
+
+/** Text that looks like hex is no vector here: only what the database holds as a blob counts. */
+function blobOf(value: unknown): Uint8Array | undefined {
+  if (value instanceof Uint8Array) return value;
+  return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
+}
+
+function keyText(key: unknown): string {
+  return JSON.stringify(key, (_, value) => (typeof value === "bigint" ? value.toString() : value));
+}

@@ -1,0 +1,24 @@
+import type { Scorer } from "../kernel/kernel.ts";
+import type { Candidate } from "./nearest-rows.ts";
+
+/** Rows with something in their vector column that cannot be compared. */
+export interface RowsSkipped {
+  wrongLength: number;
+  notFinite: number;
+  notAVector: number;
+}
+
+/** What a plan found, and how. */
+export interface Found {
+  plan: "bare scan" | "certified scan";
+  /** From `offset` on, nearest first. */
+  candidates: readonly Candidate[];
+  kernel: Scorer["kernel"];
+  /** The statement that reads vectors. */
+  sql: string;
+  rowsScanned: number;
+  rowsRescored: number;
+  rowsSkipped: RowsSkipped;
+  bytesRead: number;
+  ms: { catchUp: number; scan: number; score: number };
+}

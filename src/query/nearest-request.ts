@@ -1,0 +1,74 @@
+import type { SQL } from "drizzle-orm";
+import type { VectorShape } from "../codec/codec.ts";
+import type { Row, Steps } from "../driver/driver.ts";
+import { checkMetric, type Metric } from "../metric/metric.ts";
+import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
+import { type Fields, fieldsOf } from "./fetch.ts";
+import type { Collation } from "./key.ts";
+import { isInteger, type KeyedTable, tableOfVector } from "./keyed-table.ts";
+import type { NearestOptions } from "./nearest.ts";
+import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, numberWithin, wholeNumber } from "./options.ts";
+import type { Values } from "./search-query.ts";
+import { encodeQuery } from "./vector-query.ts";
+
+const OPTIONS = ["select", "where", "limit", "offset", "maxDistance", "metric", "recall"] as const;
+
+/** What `nearest` was asked for, its arguments checked. */
+export class NearestRequest {
+  readonly column: AnyVectorColumn;
+  /** `docs.embedding`, for errors. */
+  readonly label: string;
+  readonly shape: VectorShape;
+  readonly metric: Metric;
+  readonly keyed: KeyedTable;
+  readonly fields: Fields;
+  readonly where: SQL | undefined;
+  readonly limit: number;
+  readonly offset: number;
+  readonly maxDistance: number;
+  readonly #query: (values: Values) => Uint8Array;
+
+  constructor(column: AnyVectorColumn, query: unknown, given: unknown) {
+    this.keyed = tableOfVector(column);
+    this.column = column;
+    this.label = columnLabel(column);
+    const { metric: declared, ...shape } = configOf(column)!;
+    this.shape = shape;
+    const options = knownOptions<NearestOptions<AnyVectorColumn, unknown>>(given, "nearest", OPTIONS);
+    this.metric = checkMetric(options.metric === undefined ? declared : options.metric, shape.element, this.label);
+    this.where = condition(options.where);
+    this.limit = wholeNumber(options.limit, "limit", LIMIT_DEFAULT);
+    this.offset = wholeNumber(options.offset, "offset", 0);
+    const { POSITIVE_INFINITY: any, NEGATIVE_INFINITY } = Number;
+    this.maxDistance = numberWithin(options.maxDistance, "maxDistance", NEGATIVE_INFINITY, any, any);
+    numberWithin(options.recall, "recall", 0.5, 1, 1);
+    this.fields = fieldsOf(this.keyed, options.select, ["$distance"]);
+    if (isPlaceholder(query)) {
+      this.#query = (values) => this.#encode(values[query.name]);
+    } else {
+      const encoded = this.#encode(query);
+      this.#query = () => encoded;
+    }
+  }
+
+  /** The query vector as the column stores it. */
+  query(values: Values): Uint8Array {
+    return this.#query(values);
+  }
+
+  /** How the parts of the key compare in ties; none for integers, which need no collation. */
+  *collations(): Steps<Collation[]> {
+    const { key, name } = this.keyed;
+    if (key.every(isInteger)) return [];
+    const rows: Row[] = yield {
+      type: "rows",
+      sql: `select x.coll from pragma_index_list(?) l, pragma_index_xinfo(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
+      params: [name],
+    };
+    return rows.map(([collation]) => String(collation).toUpperCase());
+  }
+
+  #encode(query: unknown): Uint8Array {
+    return encodeQuery(query, this.shape, this.metric, this.label);
+  }
+}
