@@ -1,4 +1,4 @@
-import type { Element } from "../codec/codec.ts";
+import { codecOf, type Element } from "../codec/codec.ts";
 import { type DbLike, driverOf } from "../driver/driver.ts";
 import { UnsupportedDriverError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
@@ -45,15 +45,13 @@ function distanceFunction(metric: Metric) {
   };
 }
 
-const ELEMENT_BYTES: Record<Element, number> = { float32: 4, float16: 2, int8: 1, bit: 1 / 8 };
-
 function elementOf(metric: Metric, given: unknown): Element {
   if (metric === "hamming") return "bit";
   return given === "float16" || given === "int8" ? given : "float32";
 }
 
 function dimensionsIn(bytes: Uint8Array, element: Element): number {
-  return bytes.byteLength / ELEMENT_BYTES[element];
+  return bytes.byteLength / codecOf(element).bytes(1);
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
