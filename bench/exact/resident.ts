@@ -8,15 +8,18 @@ export interface ResidentInput {
   readonly dimensions: number;
   readonly metric: "cosine" | "l2";
   readonly queries: readonly (readonly number[])[];
-  /** Whether the table is read once before the first reading of the memory, so that SQLite's own page cache is in it. */
-  readonly isCacheFull: boolean;
+  /** Whether the process has scanned the table without the index before its memory is first read. */
+  readonly isWarm: boolean;
 }
 
-const { file, dimensions, metric, queries, isCacheFull } = freshInput<ResidentInput>();
+const { file, dimensions, metric, queries, isWarm } = freshInput<ResidentInput>();
 const schema = schemaOf(dimensions, metric);
 const db = openDb(file, schema);
 db.select({ id: schema.docs.id }).from(schema.docs).limit(10).all();
-if (isCacheFull) db.$client.prepare("SELECT sum(length(embedding)) + max(hex(embedding)) FROM docs").get();
+// Another metric than the index's is answered by the bare scan: SQLite's page cache is full then, and V8's heap has grown.
+const other = metric === "cosine" ? "l2" : "cosine";
+for (let i = 0; isWarm && i < 3; i++)
+  nearest(db, schema.docs.embedding, queries[0]!, { limit: 10, metric: other }).all();
 const before = await settled();
 for (const query of queries) nearest(db, schema.docs.embedding, query, { limit: 10 }).all();
 console.log(JSON.stringify((await settled()) - before));
