@@ -28,7 +28,7 @@ const ROW = 40;
 const BAR = 20;
 
 const { values } = JSON.parse(readFileSync(join(FOLDER, "results", "scan.json"), "utf8")) as { values: ScanValues };
-const found = Object.entries(values).find(([name]) => name.startsWith("like-minilm-"));
+const found = Object.entries(values).find(([name]) => name.startsWith("like-minilm"));
 if (!found) throw new Error("results/scan.json: expected a run on like-minilm; run exact-search.ts --only scan first");
 writeFileSync(OUTPUT, draw(...found));
 console.log(`wrote ${OUTPUT}`);

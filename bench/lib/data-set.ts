@@ -5,7 +5,7 @@ import Database from "better-sqlite3";
 import { type BetterSQLite3Database, drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { ensureSearchIndexes, searchIndex, vectorColumn } from "./library.ts";
-import { type Kind, vectorSource } from "./vectors.ts";
+import { type Kind, remarkOn, vectorSource } from "./vectors.ts";
 
 /** Where data, peers' indexes and results are kept from run to run. */
 export const FOLDER = process.env.BENCH_FOLDER ?? join(tmpdir(), "drizzle-vector-bench");
@@ -42,7 +42,8 @@ export function dataSet(options: DataSetOptions): DataSet | undefined {
   }
   const { metric, isUnit } = source;
   const rows = Math.min(options.rows, source.rowsMax);
-  const name = `${kind}-${rows}x${dimensions}-${seed}`;
+  const name = `${kind}${remarkOn(kind, dimensions) && "-stand-in"}-${rows}x${dimensions}-${seed}`;
+
   const file = join(FOLDER, `${name}.db`);
   if (!existsSync(file)) {
     const start = performance.now();

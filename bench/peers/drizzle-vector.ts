@@ -3,15 +3,14 @@ import { nearest, optimize } from "../lib/library.ts";
 import type { Engine, Load } from "./peer.ts";
 
 /** `nearest` on a column of a search index: typed rows with their titles, through Drizzle. */
-export async function drizzleVector({ set, folder, k }: Load): Promise<Engine> {
+export async function drizzleVector({ set, folder, k }: Load) {
   const { db, docs, docsSearch } = openIndexed(set, folder, "drizzle-vector.db");
   await optimize(db, docsSearch);
+  const hits = (query: Float32Array) => nearest(db, docs.embedding, query, { limit: k }).all();
   return {
     name: "drizzle-vector, nearest",
-    search: (query) => {
-      const hits = nearest(db, docs.embedding, query, { limit: k }).all();
-      return hits.map(({ id }) => id);
-    },
+    hits,
+    search: (query: Float32Array) => hits(query).map(({ id }) => id),
     close: () => void db.$client.close(),
   };
 }
