@@ -72,7 +72,7 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
     if (!(yield* select(among, input, column))) return fault(driver, "a row that matches is not among its codes");
   }
   const size = among ? among.size : codes.size;
-  const rowsSkipped = countOf(among ? among.skipped : codes.skipped);
+  const rowsSkipped = countOf(among ? among.skipped : codes.skipped.values());
   if (rowsSkipped.wrongLength > 0 && size + rowsSkipped.notFinite === 0) {
     return { refusal: "no vector has the length the column declares" };
   }
@@ -80,7 +80,8 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * SURVIVORS_SHARE));
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
   const query = codes.space.query(request.query(values));
-  const survivors = k === 0 ? [] : codes.search({ query, k, maxDistance: request.maxDistance, most, among });
+  const survivors =
+    k === 0 ? [] : yield* codes.search({ query, k, maxDistance: request.maxDistance, most, among }, readCodes);
   if (!survivors) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
   const scanned = performance.now();
 
@@ -206,6 +207,12 @@ function vectorsSql({ request, db }: CertifiedInput, column: IndexedColumn): str
   const { id, rows } = identityOfColumn(column);
   const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
   return `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
+}
+
+/** No codes are kept on disk yet. */
+// biome-ignore lint/correctness/useYield: a reader of steps
+function* readCodes(): Steps<Uint8Array> {
+  throw new Error("a block without codes");
 }
 
 function fault({ connection }: Driver, what: string): Refusal {

@@ -9,7 +9,7 @@ import { type Identity, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { codeSpace, SAMPLE_ROWS } from "./code-space.ts";
+import { codeSpace, fitModel, SAMPLE_ROWS } from "./code-space.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 
 /** A vector column of an index that follows every write. */
@@ -113,7 +113,7 @@ function* load(column: IndexedColumn, budgetBytes: number): Steps<ResidentCodes>
   const vector = `r.${identifier(column.column)}`;
   const sample: Row[] = yield { type: "rows", sql: sampleSql(column), params: [] };
   const blobs = sample.flatMap(([blob]) => (blob instanceof Uint8Array && isFitting(blob, shape) ? [blob] : []));
-  const codes = new ResidentCodes(codeSpace(shape, metric, blobs));
+  const codes = new ResidentCodes(codeSpace(shape, metric, fitModel(shape, metric, blobs)));
   yield {
     type: "stream",
     sql: `SELECT ${id}, ${vector} FROM ${rows} WHERE ${vector} IS NOT NULL ORDER BY ${id}`,
