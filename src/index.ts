@@ -20,6 +20,8 @@ export {
   nearest,
 } from "./query/nearest.ts";
 export { registerFunctions } from "./query/register-functions.ts";
-export { type SearchExplain, type SearchHit, type SearchOptions, search } from "./query/search.ts";
+export { type SearchExplain, type SearchHit, type SearchOptions, search, type TextExplain } from "./query/search.ts";
+export type { HighlightOptions } from "./query/search-highlight.ts";
+export type { TextOptions } from "./query/search-options.ts";
 export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";
 export * from "./schema.ts";
