@@ -5,6 +5,12 @@ import { bruteForce, type Scored } from "./oracle.ts";
 import { queryText, queryVector } from "./shapes.ts";
 import type { Connection, World } from "./world.ts";
 
+/** A connection and the Drizzle database on it. */
+export type Handle = Pick<Connection, "client" | "db">;
+
+/** What is asked about: a table with its index, and whether the index is whole. */
+export type Asked = Pick<World, "shape" | "text" | "count" | "isHealthy">;
+
 /** Numbers from which a question is made. */
 export interface Question {
   readonly a: number;
@@ -18,7 +24,7 @@ const UNHEALTHY = /^INDEX_(DETACHED|MISSING|PENDING)$/;
 const CONDITION = "coalesce(u, 0) % 2 = 0";
 
 /** Asks every helper on a connection and compares its answers with what a plain SELECT there gives at the same moment. */
-export function ask(world: World, connection: Connection, question: Question): void {
+export function ask(world: Asked, connection: Handle, question: Question): void {
   const { client } = connection;
   const wasOpen = client.inTransaction;
   const timeout = client.pragma("busy_timeout", { simple: true });
@@ -39,7 +45,7 @@ function codeOf(error: unknown): string {
   return String((error as { code?: unknown }).code ?? "");
 }
 
-function optionsOf({ shape }: World, { a, b, v }: Question) {
+function optionsOf({ shape }: Asked, { a, b, v }: Question) {
   const limit = a % 2 ? 1000 : 1 + (b % 4);
   const offset = v % 5 === 0 ? 1 : 0;
   const hasCondition = b % 3 === 2;
@@ -56,12 +62,12 @@ function optionsOf({ shape }: World, { a, b, v }: Question) {
   };
 }
 
-function scored({ shape }: World, hits: Record<string, any>[], measure: "$distance" | "$score"): Scored[] {
+function scored({ shape }: Asked, hits: Record<string, any>[], measure: "$distance" | "$score"): Scored[] {
   return hits.map((hit) => [shape.keyColumns.map((_, i) => hit[`k${i}`]), hit[measure]]);
 }
 
 /** `nearest` answers whatever has become of its index, to the last tie. */
-function compareNearest(world: World, { client, db }: Connection, question: Question): void {
+function compareNearest(world: Asked, { client, db }: Handle, question: Question): void {
   const { shape } = world;
   const { options, limit, offset, condition } = optionsOf(world, question);
   const query = queryVector(shape, question.v);
@@ -88,7 +94,7 @@ function compareNearest(world: World, { client, db }: Connection, question: Ques
 }
 
 /** `search` answers as a text index made this moment would, or says what is wrong with the index that it has. */
-function compareSearch(world: World, { client, db }: Connection, question: Question): void {
+function compareSearch(world: Asked, { client, db }: Handle, question: Question): void {
   const { shape } = world;
   const { options, limit, offset, condition } = optionsOf(world, question);
   const text = queryText(question.v);
@@ -110,7 +116,7 @@ type Hybrid = (db: any, index: any, query: object, options: object) => { all(): 
 const hybrid = (library as { hybrid?: Hybrid }).hybrid;
 
 /** Pages of `hybrid` are disjoint and add up to one list, every hit is a row, and each leg's ranks are those of the leg alone. */
-function compareHybrid(world: World, { client, db }: Connection, question: Question): void {
+function compareHybrid(world: Asked, { client, db }: Handle, question: Question): void {
   if (!hybrid) return;
   const { shape } = world;
   const { options, condition } = optionsOf(world, question);

@@ -29,10 +29,10 @@ export interface Shape {
 const WORD_KEYS = ["a", "B", "b", "ab", "Ab", "\u00e4", "c", "", "z ", "1"];
 const PARENTS = "CREATE TABLE parent (id INTEGER PRIMARY KEY)";
 /** The columns beside key and vector; `u` is what statements collide on. */
-const COLUMNS = (parent: string) => `u INTEGER UNIQUE, p INTEGER${parent}, txt TEXT COLLATE NOCASE, note TEXT`;
+export const COLUMNS = (parent: string) => `u INTEGER UNIQUE, p INTEGER${parent}, txt TEXT COLLATE NOCASE, note TEXT`;
 const plainParent = (n: number) => (n % 3 === 0 ? String(n) : "NULL");
 
-interface Given extends Partial<Omit<Shape, "table" | "index">> {
+export interface Given extends Partial<Omit<Shape, "table" | "index">> {
   readonly title: string;
   readonly create: readonly string[];
   readonly element: Element;
@@ -41,7 +41,8 @@ interface Given extends Partial<Omit<Shape, "table" | "index">> {
   readonly constraints?: (t: any) => any[];
 }
 
-function shape({ columns, constraints, ...given }: Given): Shape {
+/** A shape with what most have in common; the columns of `create` are the key's, then those of `COLUMNS`, then `v`. */
+export function shape({ columns, constraints, ...given }: Given): Shape {
   const dimensions = given.element === "bit" ? 8 : 3;
   const all = {
     ...(columns ?? { id: integer().primaryKey() }),
