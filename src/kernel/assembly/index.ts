@@ -162,3 +162,4 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
 }
 
 export { scanBits, scanCodes, settle } from "./codes";
+export { codeOneBit, rotateOneBit, scanOneBit, settleOneBit } from "./one-bit";
