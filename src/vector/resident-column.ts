@@ -9,7 +9,8 @@ import { type Identity, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { codeSpace, fitModel, SAMPLE_ROWS } from "./code-space.ts";
+import { codeSpace } from "./code-space.ts";
+import { fitModel, SAMPLE_ROWS } from "./model.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 
 /** A vector column of an index that follows every write. */
@@ -120,7 +121,7 @@ function* load(column: IndexedColumn, budgetBytes: number): Steps<ResidentCodes>
     params: [],
     batchRows: BATCH_ROWS,
     onRows(batch) {
-      for (const [rowId, value] of batch) codes.set(rowId as bigint, value);
+      codes.setAll(batch as [bigint, unknown][]);
       if (codes.bytes > budgetBytes) throw new RangeError(`more than ${budgetBytes} bytes of codes`);
     },
   };
@@ -140,10 +141,8 @@ function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bi
       sql: `SELECT ${id}, ${vector} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND ${vector} IS NOT NULL`,
       params: [`[${batch.join(",")}]`],
     };
-    for (const [rowId, value] of present) {
-      codes.set(rowId as bigint, value);
-      gone.delete(rowId as bigint);
-    }
+    codes.setAll(present as [bigint, unknown][]);
+    for (const [rowId] of present) gone.delete(rowId as bigint);
     for (const rowId of gone) codes.delete(rowId);
   }
 }
@@ -155,7 +154,7 @@ function sampleSql(column: IndexedColumn): string {
     ? `main.${identifier(tableNameOf(column.definition.name, "keys"))} AS k`
     : `main.${identifier(column.table.name)} AS r`;
   const at = `CAST(low + (1.0 * high - low) * n / ${SAMPLE_ROWS} AS INTEGER)`;
-  return `WITH span (low, high) AS (SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})), step (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n < ${SAMPLE_ROWS - 1}) SELECT (SELECT r.${identifier(column.column)} FROM ${rows} WHERE ${id} >= ${at} ORDER BY ${id} LIMIT 1) FROM span, step`;
+  return `WITH span (low, high) AS (SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})), step (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n < ${SAMPLE_ROWS - 1}) SELECT r.${identifier(column.column)} FROM ${rows} WHERE ${id} IN (SELECT (SELECT ${id} FROM ${ids} WHERE ${id} >= ${at} ORDER BY ${id} LIMIT 1) FROM span, step)`;
 }
 
 export function identityOfColumn({ definition, table }: IndexedColumn): Identity {
