@@ -141,6 +141,11 @@ export class IndexPendingError extends DrizzleVectorError {
   readonly code = "INDEX_PENDING";
 }
 
+/** The text index cannot be read: its bytes are damaged. The table is not; `rebuild` fills the index anew from it. */
+export class IndexDamagedError extends DrizzleVectorError {
+  readonly code = "INDEX_DAMAGED";
+}
+
 /** The search index in the database is of a newer format than this version of the library knows. */
 export class IndexFormatError extends DrizzleVectorError {
   readonly code = "INDEX_FORMAT";

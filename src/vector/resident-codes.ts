@@ -23,10 +23,13 @@ export interface CodeSearch {
   readonly among: Selection | undefined;
 }
 
-/** Where a block's bytes are on disk. */
+/** Where a block is on disk. */
 export interface BlockSource {
   readonly generation: bigint;
+  readonly stamp: bigint;
   readonly part: number;
+  /** Rows it has. */
+  readonly count: number;
 }
 
 /** A block as it is on disk: rows by ascending id, and their codes as `CodeBlocks.save` gives them. */
@@ -87,6 +90,11 @@ export class ResidentCodes {
   /** How many rows can be found. */
   get size(): number {
     return this.#rows - this.#gone;
+  }
+
+  /** Bytes of memory that a block takes. */
+  get blockBytes(): number {
+    return this.#codes.capacity * (this.#codes.rowBytes + 8);
   }
 
   /** Bytes of all codes in memory with all ids. */
@@ -172,15 +180,18 @@ export class ResidentCodes {
     if (at !== undefined) this.#erase(at);
   }
 
-  /** Copies the code of a row to a slot of other blocks of the same space. False where it is not in memory. */
-  copyTo(blocks: CodeBlocks, slot: number, row: number, id: bigint): boolean {
+  /** Where the code of a row is; `absent` where the row has no value, or is not there. */
+  whereIs(id: bigint): "inMemory" | "onDisk" | "absent" | Skip {
     const at = this.#find(id);
-    if (at === undefined) return false;
-    const block = this.#blockOf(at);
-    const from = at % this.#codes.capacity;
-    if (block.slot === undefined || isGone(block, from)) return false;
-    blocks.copy(slot, row, this.#codes, block.slot, from);
-    return true;
+    const block = at === undefined ? undefined : this.#blockOf(at);
+    if (!block || isGone(block, at! % this.#codes.capacity)) return this.#skipped.get(id) ?? "absent";
+    return block.slot === undefined ? "onDisk" : "inMemory";
+  }
+
+  /** Copies the code of a row that is in memory to a slot of other blocks of the same space. */
+  copyTo(blocks: CodeBlocks, slot: number, row: number, id: bigint): void {
+    const at = this.#find(id)!;
+    blocks.copy(slot, row, this.#codes, this.#blockOf(at).slot!, at % this.#codes.capacity);
   }
 
   /** An empty selection of rows, to be searched among. */
