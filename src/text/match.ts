@@ -160,7 +160,8 @@ function piecesOf(text: string, characters: WordCharacters): Piece[] {
 function isExcludable(word: string, { isWord }: WordCharacters): boolean {
   const [first] = word;
   if (first === undefined || !isWord.test(first) || /\p{N}/u.test(first)) return false;
-  return [...word].length > 1 && !ENGLISH_STOP_WORDS.has(word.toLowerCase());
+  const { length } = [...word];
+  return length > 2 || (length === 2 && !ENGLISH_STOP_WORDS.has(word.toLowerCase()));
 }
 
 /**
