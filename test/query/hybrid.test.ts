@@ -194,8 +194,8 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     });
     const { legs } = await hybrid(db, docsSearch, { vector: { embedding: [0, 0], title: [0, 0] } }).explain();
     expect(legs.map(({ leg, empty, weight }: any) => ({ leg, empty, weight }))).toEqual([
-      { leg: "embedding", empty: null, weight: 0.225 },
-      { leg: "title", empty: "the vector is all zeros", weight: 0.225 },
+      { leg: "embedding", empty: null, weight: 0.215 },
+      { leg: "title", empty: "the vector is all zeros", weight: 0.215 },
     ]);
     await expect(async () => await hybrid(db, docsSearch, { vector: [0, 1] as any })).rejects.toThrow(
       "vector: expected vectors by column, as { embedding: … }, since docs_search has embedding, title",
@@ -239,8 +239,8 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
       hits: 6,
       text: { match: '"apple"', terms: ["apple"] },
       legs: [
-        { leg: "text", weight: 0.55, plan: "full text", found: 4, scored: 0, sql: expect.stringContaining("bm25") },
-        { leg: "embedding", weight: 0.45, found: 5, scored: 0, fallback: null },
+        { leg: "text", weight: 0.57, plan: "full text", found: 4, scored: 0, sql: expect.stringContaining("bm25") },
+        { leg: "embedding", weight: 0.43, found: 5, scored: 0, fallback: null },
       ],
     });
     for (const { score, parts } of explain.scores) expect(parts.text + parts.embedding).toBeCloseTo(score, 12);
@@ -338,13 +338,13 @@ describe("fusion, counted by hand", () => {
     expect(dbsf.get(6)?.$score).toBe(0);
   });
 
-  test("shares gives each candidate its part of e^2z of all, and a fifth of minmax", async () => {
+  test("shares gives each candidate its part of e^2.5z of all, and a fifth of minmax", async () => {
     const found = await scores(shares({ weights: { vector: 1 } }));
     // Row 6 has no vector and counts as the farthest: similarities 0, -1, -2, -3, -4, -4.
     const similarities = [0, -1, -2, -3, -4, -4];
     const mean = similarities.reduce((a, b) => a + b) / 6;
     const deviation = Math.sqrt(similarities.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 6);
-    const powers = similarities.map((x) => Math.exp((2 * x) / deviation));
+    const powers = similarities.map((x) => Math.exp((2.5 * x) / deviation));
     const sum = powers.reduce((a, b) => a + b);
     expect(found.get(1)?.$score).toBeCloseTo(powers[0]! / sum + 0.2, 12);
     expect(found.get(2)?.$score).toBeCloseTo(powers[1]! / sum + 0.2 * 0.75, 12);
