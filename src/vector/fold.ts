@@ -5,9 +5,10 @@ import { blockRows, CodeBlocks, codeKernel } from "../kernel/code-scan.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
-import { type CodeSpace, codeSpace, isModel } from "./code-space.ts";
+import { type CodeSpace, codeSpace } from "./code-space.ts";
 import { encodeManifest, Generations, type LogPlace, type Manifest, type Segment, type Unit } from "./generation.ts";
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { isModel } from "./model.ts";
 import type { ResidentCodes, Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
 
@@ -458,7 +459,7 @@ class SegmentWriter {
     const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
     if (!(bytes instanceof Uint8Array)) return "notAVector";
     if (bytes.byteLength !== vectorBytes(space.shape)) return "wrongLength";
-    const code = space.codeOf(bytes);
+    const [code] = space.codesOf([bytes]);
     if (!code) return "notFinite";
     this.#blocks.write(this.#slot, this.#count, code);
     this.#ids[this.#count++] = id;
