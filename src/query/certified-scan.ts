@@ -9,10 +9,12 @@ import { columnName } from "../migration/definition.ts";
 import { collate, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { isSameName, tableNameOf } from "../schema/names.ts";
+import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
+import type { ColumnSpace } from "../vector/column-space.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
-import type { Selection, Skip, Survivor } from "../vector/resident-codes.ts";
+import type { ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
 import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
@@ -41,12 +43,23 @@ export interface CertifiedInput {
  */
 const SURVIVORS_SHARE = 1 / 20;
 const SURVIVORS_MIN = 1000;
+/**
+ * With more likely rows than this share, codes for exact answers are the better ones; where there are none, reading all rows is
+ * only beyond a quarter.
+ */
+const LIKELY_SHARE = 1 / 20;
+const LIKELY_ALONE_SHARE = 1 / 4;
+/** Bytes of a head that are scanned in the time of a byte of 1-bit codes, which need a second look at more rows. */
+const HEAD_RATIO = 1.5;
+/** Rows of the first batch after a scan of 1-bit codes, or twice as many as are wanted. */
+const FIRST_ROWS = 32;
 /** Survivors whose vectors are read by one statement. */
 const BATCH_ROWS = 256;
 
 /**
- * Answers from the resident codes of an index, exactly: what the codes cannot rule out is read from the table and scored by
- * the reference. All in the snapshot of these steps, so that the answer is that of a bare scan to the last tie.
+ * Answers from the resident codes of an index: what the codes cannot rule out is read from the table and scored by the
+ * reference. All in the snapshot of these steps, so that the answer is that of a bare scan to the last tie; or, where a recall
+ * below 1 is asked for, that share of it.
  */
 export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const { driver } = input;
@@ -99,26 +112,22 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
     return { refusal: "no vector has the length the column declares" };
   }
   const k = Math.min(request.offset + request.limit, size);
-  const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * SURVIVORS_SHARE));
-  if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
-  const query = codes.space.query(request.query(values));
-  const survivors =
-    k === 0
-      ? []
-      : yield* codes.search({ query, k, maxDistance: request.maxDistance, most, among }, (source) =>
-          generations.codes(source),
-        );
-  if (!survivors) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
+  const narrowed = yield* narrow({ request, values, codes, among, k }, (source) => generations.codes(source));
+  if ("refusal" in narrowed) return narrowed;
+  const { plan, survivors, isProven, floorOf } = narrowed;
   const scanned = performance.now();
 
   const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
   const nearest = new NearestRows(k, request.maxDistance, yield* request.collations());
   const statement = vectorsSql({ request, db }, column);
   let rescored = 0;
-  for (let i = 0; i < survivors.length && survivors[i]!.upper >= query.floorOf(nearest.bound); i += BATCH_ROWS) {
-    const batch = survivors.slice(i, i + BATCH_ROWS);
+  while (rescored < survivors.length && survivors[rescored]!.upper >= floorOf(nearest.bound)) {
+    // The first rows tell how many more are worth reading, which with 1-bit codes are few.
+    const most = !isProven && rescored === 0 ? Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)) : BATCH_ROWS;
+    const floor = floorOf(nearest.bound);
+    const batch = survivors.slice(rescored, rescored + most).filter(({ upper }) => upper >= floor);
     const rows: Row[] = yield { type: "rows", sql: statement, params: [`[${batch.map(({ id }) => id).join(",")}]`] };
-    rescored += rows.length;
+    rescored += batch.length;
     const uppers = new Map(batch.map(({ id, upper }: Survivor) => [id, upper]));
     const blobs = rows.map((row) => row[1]);
     const expected = vectorBytes(request.shape);
@@ -129,25 +138,85 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
       for (let at = 0; at < distances.length; at++) {
         const [id, , ...key] = rows[from + at]!;
         const distance = distances[at]!;
-        // Otherwise the codes are those of another vector, or the proof is wrong.
-        const isWithin = Number.isFinite(distance) && uppers.get(id as bigint)! >= query.floorOf(distance);
-        if (!isWithin) return fault(driver, "a row lies nearer than its code says");
+        // Otherwise the codes are those of another vector, or the proof is wrong. 1-bit codes prove nothing.
+        const isWithin = !isProven || uppers.get(id as bigint)! >= floorOf(distance);
+        if (!Number.isFinite(distance) || !isWithin) return fault(driver, "a row lies nearer than its code says");
         if (distance <= nearest.bound) nearest.offer(distance, key);
       }
     }
   }
   const end = performance.now();
   return {
-    plan: "certified scan",
+    plan,
     candidates: nearest.sorted().slice(request.offset),
     kernel: codes.kernel,
     sql: statement,
     rowsScanned: size + rowsSkipped.wrongLength + rowsSkipped.notFinite + rowsSkipped.notAVector,
+    rowsInDoubt: survivors.length,
     rowsRescored: rescored,
     rowsSkipped,
-    bytesRead: codes.scanBytes + rescored * vectorBytes(request.shape),
+    bytesRead: (plan === "1-bit scan" ? codes.likelyBytes : codes.scanBytes) + rescored * vectorBytes(request.shape),
     ms: { catchUp: ready - start, scan: scanned - ready, score: end - scanned },
   };
+}
+
+interface NarrowInput {
+  readonly request: NearestRequest;
+  readonly values: Values;
+  readonly codes: ResidentCodes;
+  readonly among: Selection | undefined;
+  readonly k: number;
+}
+
+/** The rows that the codes leave, best first. */
+interface Narrowed {
+  readonly plan: Found["plan"];
+  readonly survivors: readonly Survivor[];
+  /** Whether bounds are proven, so that a row that lies nearer than its own has another code than it should. */
+  readonly isProven: boolean;
+  /** No row whose distance is at most this needs to be looked for below this bound. */
+  floorOf(distance: number): number;
+}
+
+/** Heads for exact answers that are no longer than the bits are scanned as fast, and the answer has no gaps. */
+function isWorthIt({ isExact, headBytes, oneBit }: ColumnSpace): boolean {
+  return !isExact || headBytes * 8 > oneBit!.shape.width * HEAD_RATIO;
+}
+
+/** Scans the codes that the recall asked for calls for: those of 1 bit where less than all is enough and they tell rows apart. */
+function* narrow({ request, values, codes, among, k }: NarrowInput, read: ReadCodes): Steps<Narrowed | Refusal> {
+  const { space } = codes;
+  const encoded = request.query(values);
+  const { maxDistance, recall } = request;
+  if (recall < 1 && space.oneBit && isWorthIt(space)) {
+    const share = space.isExact ? LIKELY_SHARE : LIKELY_ALONE_SHARE;
+    const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * share));
+    if (k === 0) return { plan: "1-bit scan", survivors: [], isProven: false, floorOf: () => 0 };
+    if (k <= most) {
+      const factor = factorFor(recall, space.oneBit.spread);
+      const likely = yield* codes.searchLikely({ encoded, factor, k, maxDistance, most, among }, read);
+      if (likely && space.isExact) {
+        // The codes for exact answers cost far less than vectors, and rule most of the likely rows out.
+        const query = space.query(encoded);
+        const search = { query, k, maxDistance, most, among: likely.selection() };
+        const survivors = yield* codes.search(search, read);
+        if (survivors) {
+          return { plan: "1-bit scan", survivors, isProven: true, floorOf: (distance) => query.floorOf(distance) };
+        }
+      } else if (likely) {
+        const floorOf = (distance: number) =>
+          Number.isFinite(distance) ? likely.query.similarityOf(distance) : Number.NEGATIVE_INFINITY;
+        return { plan: "1-bit scan", survivors: likely.rows(), isProven: false, floorOf };
+      }
+    }
+    if (!space.isExact) return { refusal: "more rows are likely than reading one by one is good for" };
+  }
+  const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * SURVIVORS_SHARE));
+  if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
+  const query = space.query(encoded);
+  const survivors = k === 0 ? [] : yield* codes.search({ query, k, maxDistance, most, among }, read);
+  if (!survivors) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
+  return { plan: "certified scan", survivors, isProven: true, floorOf: (distance) => query.floorOf(distance) };
 }
 
 /** The column as the index knows it, unless what is asked is not what is indexed. */
@@ -167,7 +236,12 @@ function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColu
   const isSameKey =
     keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
   if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
-  return indexedColumnOf(attachment, declared) ?? { refusal: "the index keeps no codes for exact answers" };
+  if (!declared.exact && declared.element !== "bit" && request.recall === 1) {
+    return {
+      refusal: "the index keeps 1-bit codes alone, and all nearest rows are asked for: a recall below 1 would use them",
+    };
+  }
+  return indexedColumnOf(attachment, declared) ?? { refusal: "the index is not attached" };
 }
 
 /** Selects the rows that match `where`. False when one of them is unknown to the codes. */

@@ -30,10 +30,10 @@ const SPREAD_MAX = 4;
 /** With a sample too small to tell. */
 const SPREAD_UNKNOWN = 1.25;
 const SAMPLE_MIN = 256;
-const SAMPLE_MAX = 2048;
+const SAMPLE_MAX = 1024;
 /** Queries of each kind, and for each of them the nearest rows. */
 const QUERIES = 12;
-const NEAREST = 32;
+const NEAREST = 24;
 
 /**
  * The spread of a column's estimates, in deviations: 1 by theory, never less.
@@ -45,14 +45,15 @@ export function calibrate(
   model: OneBitModel,
   sample: readonly Uint8Array[],
 ): number {
-  const rows = sample
-    .slice(0, SAMPLE_MAX)
+  const step = Math.max(1, sample.length / SAMPLE_MAX);
+  const rows = Array.from({ length: Math.min(sample.length, SAMPLE_MAX) }, (_, i) => sample[Math.floor(i * step)]!)
     .map((bytes) => codecOf(shape.element).decode(bytes))
     .filter((row) => row.every(Number.isFinite));
   if (rows.length < SAMPLE_MIN) return SPREAD_UNKNOWN;
   const blocks = new OneBitBlocks(oneBitShape(shape, metric, model), rows.length);
   const slot = blocks.take();
   blocks.write(slot, 0, rows);
+  const world: World = { shape, metric, blocks, slot, rows, norms: rows.map(norm) };
   const random = numbersFrom(model.seed);
   let spread = 1;
   const pool: number[] = [];
@@ -67,7 +68,7 @@ export function calibrate(
         // Beyond what the column can store.
         continue;
       }
-      errors.push(...errorsOf({ shape, metric }, blocks, slot, rows, encoded));
+      errors.push(...errorsOf(world, encoded));
     }
     pool.push(...errors);
     spread = Math.max(spread, ...LEVELS.map((level) => atLevel(errors, level)));
@@ -108,14 +109,17 @@ function mix(like: ArrayLike<number>, value: (i: number) => number): Float64Arra
   });
 }
 
+interface World {
+  readonly shape: VectorShape;
+  readonly metric: Metric;
+  readonly blocks: OneBitBlocks;
+  readonly slot: number;
+  readonly rows: Rows;
+  readonly norms: readonly number[];
+}
+
 /** By how many deviations each of the nearest rows is estimated too low. */
-function errorsOf(
-  { shape, metric }: { shape: VectorShape; metric: Metric },
-  blocks: OneBitBlocks,
-  slot: number,
-  rows: Rows,
-  encoded: Uint8Array,
-): number[] {
+function errorsOf({ shape, metric, blocks, slot, rows, norms }: World, encoded: Uint8Array): number[] {
   const uppers = [1, 2].map((factor) => {
     const query = oneBitQuery(blocks, { shape, metric }, encoded, factor);
     const scan = blocks.scan({
@@ -137,7 +141,7 @@ function errorsOf(
   const qNorm = norm(q);
   if (metric === "cosine" && qNorm === 0) return [];
   const nearest = rows
-    .map((row, at) => ({ at, distance: distanceOf(metric, row, q, qNorm) }))
+    .map((row, at) => ({ at, distance: distanceOf(metric, dot(row, q), norms[at]!, qNorm) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, NEAREST);
   return nearest.flatMap(({ at, distance }) => {
@@ -147,17 +151,11 @@ function errorsOf(
   });
 }
 
-function distanceOf(metric: Metric, row: ArrayLike<number>, q: ArrayLike<number>, qNorm: number): number {
-  let [product, squares, rowSquares] = [0, 0, 0];
-  for (let i = 0; i < q.length; i++) {
-    const [x, y] = [row[i]!, q[i]!];
-    product += x * y;
-    rowSquares += x * x;
-    squares += (x - y) * (x - y);
-  }
-  if (metric === "l2") return Math.sqrt(squares);
+/** Near enough to tell which rows are nearest. */
+function distanceOf(metric: Metric, product: number, rowNorm: number, queryNorm: number): number {
+  if (metric === "l2") return Math.sqrt(Math.max(0, rowNorm ** 2 + queryNorm ** 2 - 2 * product));
   if (metric === "dot") return -product;
-  return rowSquares === 0 ? 1 : 1 - product / (Math.sqrt(rowSquares) * qNorm);
+  return rowNorm === 0 ? 1 : 1 - product / (rowNorm * queryNorm);
 }
 
 /** The errors' own deviations at a level, as a multiple of the normal distribution's; 0 where too few tell. */
@@ -179,10 +177,14 @@ export function deviations(tail: number): number {
   return t - above / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
 }
 
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < b.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
 function norm(values: ArrayLike<number>): number {
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += values[i]! * values[i]!;
-  return Math.sqrt(squares);
+  return Math.sqrt(dot(values, values));
 }
 
 function pick<T>(from: readonly T[], random: () => number): T {

@@ -1,16 +1,16 @@
 import { followLog } from "../change/log.ts";
 import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
-import { blockRows, CodeBlocks, codeKernel } from "../kernel/code-scan.ts";
+import { codeKernel } from "../kernel/code-scan.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
-import { type CodeSpace, codeSpace } from "./code-space.ts";
+import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
 import { encodeManifest, Generations, type LogPlace, type Manifest, type Segment, type Unit } from "./generation.ts";
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
-import { isModel } from "./model.ts";
 import type { ResidentCodes, Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
+import { RowBlocks, spaceBlockRows } from "./row-blocks.ts";
 
 /** What a fold did. */
 export interface FoldResult {
@@ -119,7 +119,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
       schemaVersion: column.attachment.schemaVersion,
       model,
       fittedRows: fittedRows ?? liveRows(segments),
-      blockRows: blockRows(space),
+      blockRows: spaceBlockRows(space),
       segments,
       skipped: plan.skipped,
     };
@@ -138,7 +138,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
 function* writeSegment(
   slices: Slices,
   connection: object,
-  { plan, space, onProgress }: { plan: Plan; space: CodeSpace; onProgress: FoldOptions["onProgress"] },
+  { plan, space, onProgress }: { plan: Plan; space: ColumnSpace; onProgress: FoldOptions["onProgress"] },
 ): Work<Segment | undefined> {
   const { column, generations } = slices;
   const reader = new ColumnReader(column);
@@ -250,9 +250,9 @@ function* soundGeneration(slices: Slices, isChecked: boolean): Work<Generation |
     const manifest = yield* generations.manifest(head);
     if (manifest.schemaVersion !== column.attachment.schemaVersion) return undefined;
     const bytes = yield* generations.model(manifest.model);
-    if (!isModel(column.shape, bytes)) return undefined;
-    const space = codeSpace(column.shape, column.metric, bytes);
-    if (blockRows(space) !== manifest.blockRows) return undefined;
+    if (!isColumnModel(column, bytes)) return undefined;
+    const space = columnSpace(column, bytes);
+    if (spaceBlockRows(space) !== manifest.blockRows) return undefined;
     for (const segment of isChecked ? manifest.segments : []) {
       for (let part = 0; part < segment.parts; part++) {
         yield* generations.block(segment, part, space);
@@ -276,7 +276,7 @@ function* changedSince(column: IndexedColumn, { base, segments }: Manifest): Ste
 }
 
 interface KnownSpace {
-  readonly space: CodeSpace;
+  readonly space: ColumnSpace;
   readonly model: Unit;
   /** Undefined: the rows of the generation that is being written. */
   readonly fittedRows: number | undefined;
@@ -388,11 +388,11 @@ class RowSource {
   isCaughtUp = false;
   readonly #connection: object;
   readonly #column: IndexedColumn;
-  readonly #space: CodeSpace;
+  readonly #space: ColumnSpace;
   readonly #skipped: Map<bigint, Skip>;
   #codes: ResidentCodes | undefined;
 
-  constructor(connection: object, column: IndexedColumn, space: CodeSpace, skipped: Map<bigint, Skip>) {
+  constructor(connection: object, column: IndexedColumn, space: ColumnSpace, skipped: Map<bigint, Skip>) {
     this.#connection = connection;
     this.#column = column;
     this.#space = space;
@@ -428,16 +428,16 @@ class RowSource {
 /** Writes rows, block by block, as a segment. */
 class SegmentWriter {
   readonly #generations: Generations;
-  readonly #blocks: CodeBlocks;
+  readonly #blocks: RowBlocks;
   readonly #slot: number;
   readonly #ids: BigInt64Array;
   #count = 0;
   #rows = 0;
   #unit: Unit | undefined;
 
-  constructor(generations: Generations, space: CodeSpace) {
+  constructor(generations: Generations, space: ColumnSpace) {
     this.#generations = generations;
-    this.#blocks = new CodeBlocks(space, codeKernel());
+    this.#blocks = new RowBlocks(space, codeKernel());
     this.#slot = this.#blocks.take();
     this.#ids = new BigInt64Array(this.#blocks.capacity);
   }
@@ -455,13 +455,13 @@ class SegmentWriter {
   }
 
   /** @returns why a value has no code */
-  code(space: CodeSpace, id: bigint, value: unknown): Skip | undefined {
+  code(space: ColumnSpace, id: bigint, value: unknown): Skip | undefined {
     const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
     if (!(bytes instanceof Uint8Array)) return "notAVector";
     if (bytes.byteLength !== vectorBytes(space.shape)) return "wrongLength";
     const [code] = space.codesOf([bytes]);
     if (!code) return "notFinite";
-    this.#blocks.write(this.#slot, this.#count, code);
+    if (!this.#blocks.write(this.#slot, this.#count, code, bytes)) return "notFinite";
     this.#ids[this.#count++] = id;
     return undefined;
   }
