@@ -7,7 +7,7 @@ import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 import { type Match, matchOf } from "../text/match.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
-import { keyPart, keysToJson } from "./key.ts";
+import { compareKeys, keyPart, keysToJson } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
 import { declarationOf } from "./search-attachment.ts";
@@ -118,11 +118,7 @@ export class TextLeg {
         build: (db) => this.selectWith(db, page, among),
         values: { ...filled, [OTHERS]: keysToJson(among) },
       });
-      const isFound = (row: Row) => Number(row.at(-1)) === 1;
-      const scored = (found: boolean) =>
-        rows.filter((row) => isFound(row) === found).map((row) => this.#scored(row.slice(0, -1)));
-      candidates = scored(true);
-      others = scored(false);
+      ({ candidates, others } = this.#apart(rows, page));
     }
     if (candidates.length < page.limit && (yield* this.#hasMore(match.expression, page))) {
       const rows = yield* this.ask({ type: "query", build: (db) => this.selectAll(db, page), values: filled });
@@ -186,29 +182,68 @@ export class TextLeg {
       .offset(offset);
   }
 
-  /** As `select`, with further rows, of one run of FTS5: a temporary table holds id and score of all that match. */
+  /**
+   * As `select`, with further rows of the same run of FTS5; the last field tells which are those. Where the id is the key they
+   * stand in front of its best rows. Else a temporary table holds all that match.
+   */
   selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
-    // Of the keys only their shape stands in the text.
+    // Of the keys only their number and shape stand in the text.
     const hasBlob = among.some((key) => key.some((part) => typeof part === "object"));
-    return this.#remembered(`with ${page.limit} ${page.offset} ${hasBlob}`, () => {
-      const { key } = this.#input.keyed;
-      const all = sql`select rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))}`;
-      const names = key.map((_, i) => sql.identifier(`key${i}`));
-      const found = this.#joined(db, sql`"_dv_all"`, page, undefined);
-      const keyParts = key.map((part, i) => this.#plain(this.#idOrKey(sql`"_dv_id"`, i), part));
-      const isAsked = sql`"_dv_id" in (${this.#idsOf(among)})`;
-      const others = this.declared.key.isRowid
-        ? sql`"_dv_all" where ${isAsked}`
-        : sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and ${isAsked}`;
-      const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 1 as "_dv_found" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 0 from ${others}) "_dv_union"`;
-      return db
-        .select({
-          ...Object.fromEntries(names.map((name, i) => [`key${i}`, sql`"_dv_union".${name}`])),
-          score: sql`"_dv_union"."_dv_score"`,
-          found: sql`"_dv_union"."_dv_found"`,
-        })
-        .from(union);
-    });
+    return this.#remembered(`with ${page.limit} ${page.offset} ${among.length} ${hasBlob}`, () =>
+      this.declared.key.isRowid ? this.#inFront(db, page, among) : this.#beside(db, page, among),
+    );
+  }
+
+  #inFront(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
+    const { key, table } = this.#input.keyed;
+    const [part] = key;
+    const most = sql.raw(String(this.#best(page)! + among.length));
+    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", +rowid in (${this.#idsOf(among)}) as "_dv_asked" from ${this.#fts(sql.placeholder(MATCH))} order by 3 desc, 2 desc, 1 limit ${most}) "_dv_hit"`;
+    return db
+      .select({
+        key0: this.#plain(sql`${part}`, part!),
+        score: sql`"_dv_hit"."_dv_score"`,
+        asked: sql`"_dv_hit"."_dv_asked"`,
+      })
+      .from(hits)
+      .crossJoin(table)
+      .where(allOf([sql`${part} = "_dv_hit"."_dv_id"`, this.#input.where]))
+      .limit(page.offset + page.limit + among.length);
+  }
+
+  #beside(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
+    const { key } = this.#input.keyed;
+    const all = sql`select rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))}`;
+    const names = key.map((_, i) => sql.identifier(`key${i}`));
+    const found = this.#joined(db, sql`"_dv_all"`, page, undefined);
+    const keyParts = key.map((part, i) => this.#plain(this.#idOrKey(sql`"_dv_id"`, i), part));
+    const others = sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and "_dv_id" in (${this.#idsOf(among)})`;
+    const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 0 as "_dv_asked" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 1 from ${others}) "_dv_union"`;
+    return db
+      .select({
+        ...Object.fromEntries(names.map((name, i) => [`key${i}`, sql`"_dv_union".${name}`])),
+        score: sql`"_dv_union"."_dv_score"`,
+        asked: sql`"_dv_union"."_dv_asked"`,
+      })
+      .from(union);
+  }
+
+  /** The page and the further rows, of what `selectWith` gave. */
+  #apart(rows: readonly Row[], { limit, offset }: Page): Pick<FoundText, "candidates" | "others"> {
+    const isAsked = (row: Row) => Number(row.at(-1)) === 1;
+    const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
+    if (!this.declared.key.isRowid) {
+      return { candidates: scored(rows.filter((row) => !isAsked(row))), others: scored(rows.filter(isAsked)) };
+    }
+    const all = scored(rows);
+    const order = all
+      .map((row, at) => ({ row, isAsked: isAsked(rows[at]!) }))
+      .sort((a, b) => b.row.score - a.row.score || compareKeys(a.row.key, b.row.key, []));
+    const end = offset + limit;
+    return {
+      candidates: order.slice(offset, end).map(({ row }) => row),
+      others: order.flatMap(({ row, isAsked: asked }, at) => (asked && (at < offset || at >= end) ? [row] : [])),
+    };
   }
 
   /** A prepared search runs the same statement again and again: building its text takes longer than a rare word. */
@@ -326,19 +361,14 @@ export class TextLeg {
     const select = db
       .select({ ...Object.fromEntries(fields), score: sql`"_dv_hit"."_dv_score"`.as("_dv_score") })
       .from(hits);
-    const all = (conditions: readonly (SQL | undefined)[]) =>
-      sql.join(
-        conditions.flatMap((condition) => (condition ? [sql`(${condition})`] : [])),
-        sql` and `,
-      );
     const { where } = this.#input;
     const joined = isSorted
-      ? select.crossJoin(table).where(all([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
+      ? select.crossJoin(table).where(allOf([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
       : select
           .crossJoin(this.#keys)
           .crossJoin(table)
           .where(
-            all([
+            allOf([
               sql`"_dv_key".id = "_dv_hit"."_dv_id"`,
               ...key.map((part, i) => sql`${part} = "_dv_key".${sql.raw(`k${i}`)}`),
               where,
@@ -362,6 +392,13 @@ export class TextLeg {
       isInteger(part) && typeof row[i] === "string" ? BigInt(row[i]) : row[i],
     );
   }
+}
+
+function allOf(conditions: readonly (SQL | undefined)[]): SQL {
+  return sql.join(
+    conditions.flatMap((condition) => (condition ? [sql`(${condition})`] : [])),
+    sql` and `,
+  );
 }
 
 function listOf(parts: readonly unknown[]): SQL {
