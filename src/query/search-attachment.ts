@@ -1,5 +1,6 @@
 import { type Attachment, attachmentNamed, attachmentsOf } from "../change/attachment.ts";
-import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import { casingOf } from "../driver/casing.ts";
+import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import {
   DeclarationDriftError,
   IndexDetachedError,
@@ -7,8 +8,22 @@ import {
   IndexMissingError,
   IndexPendingError,
 } from "../errors.ts";
-import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
+import { definitionOf, FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
 import { REGISTRY } from "../schema/names.ts";
+import type { SearchIndex } from "../schema/search-index.ts";
+
+/** Definitions by their declaration and the casing of the database: a search needs one each time. */
+const definitions = new WeakMap<SearchIndex, Map<string | undefined, IndexDefinition>>();
+
+/** What a declaration means in this database. */
+export function declarationOf(index: SearchIndex, db: DbLike): IndexDefinition {
+  const casing = casingOf(db);
+  const known = definitions.get(index) ?? new Map<string | undefined, IndexDefinition>();
+  definitions.set(index, known);
+  const definition = known.get(casing) ?? definitionOf(index, casing === undefined ? {} : { casing });
+  known.set(casing, definition);
+  return definition;
+}
 
 interface CheckInput {
   readonly driver: Driver;
@@ -43,7 +58,11 @@ export function* checkSearchable({ driver, snapshot, declared, needsText }: Chec
     sql: `select definition, pending from "${REGISTRY}" where name = ?`,
     params: [name],
   };
-  checkDeclared(JSON.parse(String(row?.[0])), declared);
+  const recorded = String(row?.[0]);
+  if (checked.get(declared) !== recorded) {
+    checkDeclared(JSON.parse(recorded), declared);
+    checked.set(declared, recorded);
+  }
   if (row?.[1] === null) return;
   throw new IndexPendingError({
     subject: name,
@@ -52,6 +71,9 @@ export function* checkSearchable({ driver, snapshot, declared, needsText }: Chec
     hint: `Run "drizzle-vector rebuild ${name}", or wait until it is done.`,
   });
 }
+
+/** What was recorded when a declaration was last found to agree with it. */
+const checked = new WeakMap<IndexDefinition, string>();
 
 function checkDeclared(recorded: IndexDefinition, declared: IndexDefinition): void {
   const textOf = ({ table, key, text }: IndexDefinition) =>
