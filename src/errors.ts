@@ -141,6 +141,11 @@ export class IndexPendingError extends DrizzleVectorError {
   readonly code = "INDEX_PENDING";
 }
 
+/** The text of the search index is damaged: FTS5 cannot read it. The user's rows are not concerned, and a rebuild heals. */
+export class IndexDamagedError extends DrizzleVectorError {
+  readonly code = "INDEX_DAMAGED";
+}
+
 /** The search index in the database is of a newer format than this version of the library knows. */
 export class IndexFormatError extends DrizzleVectorError {
   readonly code = "INDEX_FORMAT";

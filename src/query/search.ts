@@ -25,6 +25,7 @@ import { definitionOf, FORMAT_VERSION, type IndexDefinition } from "../migration
 import { namesOf, REGISTRY } from "../schema/names.ts";
 import { isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 import { type Match, matchOf } from "../text/match.ts";
+import { readingText, recordedDefinition } from "./damage.ts";
 import { attach, type Fields, fetchStep, fieldsOf, hitsSelect } from "./fetch.ts";
 import type { FieldOf, Flat, KeyOf, RowOf, Selected } from "./hit.ts";
 import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
@@ -232,11 +233,11 @@ class TextSearch {
     });
     yield* this.#check(snapshot);
     if (match.expression === undefined || this.#limit === 0) return { match, candidates: [] };
-    const rows: Row[] = yield {
+    const rows = yield* readingText(this.#declared.name, {
       type: "query",
       build: (db) => this.select(db),
       values: { ...values, [MATCH]: match.expression },
-    };
+    });
     return { match, candidates: rows.map((row) => ({ key: row.slice(0, -1), score: Number(row.at(-1)) })) };
   }
 
@@ -262,11 +263,11 @@ class TextSearch {
     // These may change without the schema: read anew each time.
     const [row]: Row[] = yield {
       type: "rows",
-      sql: `select definition, pending from "${REGISTRY}" where name = ?`,
+      sql: `select definition, pending, hash from "${REGISTRY}" where name = ?`,
       params: [name],
     };
-    this.#checkDeclared(JSON.parse(String(row?.[0])));
-    if (row?.[1] === null) return;
+    this.#checkDeclared(recordedDefinition(name, row));
+    if (row![1] === null) return;
     throw new IndexPendingError({
       subject: name,
       expected: "a text index that is filled",
