@@ -218,7 +218,6 @@ describe.each(APP_NAMES)("tables of ours are damaged, %s keys", (name) => {
     const counts: Counts = { states: 0, nearest: 0, exact: 0, refused: 0, told: 0 };
     for (const _ of rounds(90, 0.25)) {
       const client = new Database(template);
-      const db = drizzle({ client }) as any;
       const steps: string[] = [];
       try {
         client.unsafeMode(true);
