@@ -141,7 +141,7 @@ export class IndexPendingError extends DrizzleVectorError {
   readonly code = "INDEX_PENDING";
 }
 
-/** The text of the search index is damaged: FTS5 cannot read it. The user's rows are not concerned, and a rebuild heals. */
+/** The text index cannot be read: its bytes are damaged. The table is not; `rebuild` fills the index anew from it. */
 export class IndexDamagedError extends DrizzleVectorError {
   readonly code = "INDEX_DAMAGED";
 }

@@ -3,7 +3,10 @@ export { type Configuration, configure, type SearchEvent } from "./driver/events
 export * from "./errors.ts";
 export { dropSearchIndex } from "./maintenance/drop.ts";
 export { type EnsuredIndex, type EnsureOptions, ensureSearchIndexes } from "./maintenance/ensure.ts";
+export { type OptimizeResult, optimize } from "./maintenance/optimize.ts";
+export { type PurgeResult, purge } from "./maintenance/purge.ts";
 export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
+export { release } from "./maintenance/release.ts";
 export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
 export { type IndexStatus, status } from "./maintenance/status.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
@@ -18,6 +21,8 @@ export {
   nearest,
 } from "./query/nearest.ts";
 export { registerFunctions } from "./query/register-functions.ts";
-export { type SearchExplain, type SearchHit, type SearchOptions, search } from "./query/search.ts";
+export { type SearchExplain, type SearchHit, type SearchOptions, search, type TextExplain } from "./query/search.ts";
+export type { HighlightOptions } from "./query/search-highlight.ts";
+export type { TextOptions } from "./query/search-options.ts";
 export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";
 export * from "./schema.ts";

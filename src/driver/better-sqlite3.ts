@@ -19,6 +19,7 @@ import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 interface Database {
   readonly inTransaction: boolean;
   readonly open: boolean;
+  readonly readonly: boolean;
   prepare(sql: string): Statement;
   function(name: string, options: object, call: (...args: any[]) => unknown): void;
 }
@@ -81,6 +82,14 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
       clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
     write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly(() => inWriteTransaction(client, (snapshot) => drive(steps(snapshot), answer))),
+    bare: (sql) =>
+      clearly(() => {
+        const statement = prepare(client, sql);
+        if (statement.reader) return statement.all();
+        statement.run();
+        return [];
+      }),
+    tryWrite: <T>(steps: () => Steps<T>) => tryWrite(client, () => drive(steps(), answer)),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -175,6 +184,41 @@ function inWriteTransaction<T>(client: Database, work: (snapshot: Snapshot) => T
       else execute("ROLLBACK");
     }
     throw error;
+  }
+}
+
+function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "closed" | "readonly" {
+  if (!client.open) return "closed";
+  if (client.readonly) return "readonly";
+  if (client.inTransaction) return "busy";
+  let timeout: unknown;
+  try {
+    timeout = prepare(client, "PRAGMA busy_timeout").all()[0]![0];
+    prepare(client, "PRAGMA busy_timeout = 0").all();
+    client.prepare("BEGIN IMMEDIATE").run();
+    const value = work();
+    client.prepare("COMMIT").run();
+    return { value };
+  } catch (error) {
+    const { code } = Object(error) as { code?: unknown };
+    if (isBusy(error) || (typeof code === "string" && /^SQLITE_(BUSY|LOCKED)/.test(code))) return "busy";
+    if (typeof code === "string" && code.startsWith("SQLITE_READONLY")) return "readonly";
+    throw error;
+  } finally {
+    if (client.open) {
+      // COMMIT, too, is refused while another connection reads, unless the journal is a WAL.
+      if (client.inTransaction) client.prepare("ROLLBACK").run();
+      if (timeout !== undefined) restore(client, `PRAGMA busy_timeout = ${timeout}`);
+    }
+  }
+}
+
+function restore(client: Database, pragma: string): void {
+  // A statement is open on the connection: then the first PRAGMA was refused as well, and nothing has been set.
+  try {
+    prepare(client, pragma).all();
+  } catch (error) {
+    if (!isBusy(error)) throw error;
   }
 }
 

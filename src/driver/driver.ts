@@ -107,6 +107,20 @@ export interface Driver<TKind extends Kind = Kind> {
    * @throws {ReadOnlyError} when the database cannot be written
    */
   write<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
+  /**
+   * Runs one statement as it is, in no transaction of ours: for what SQLite refuses inside of one.
+   *
+   * @throws {ReadOnlyError} when the database cannot be written
+   */
+  bare(sql: string): Result<TKind, readonly Row[]>;
+  /**
+   * Runs all steps in one write transaction of its own, if it can begin and end without waiting for a lock: neither while the
+   * app has a transaction or a statement open on the connection, nor while another connection writes. Undefined where the
+   * driver cannot.
+   *
+   * @returns what the steps returned; `busy` for a later time, `closed` or `readonly` for none. Nothing stays of steps that ran
+   */
+  readonly tryWrite?: <T>(steps: () => Steps<T>) => { readonly value: T } | "busy" | "closed" | "readonly";
   /** Makes an SQL function; undefined where the driver cannot. */
   readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
 }

@@ -2,7 +2,6 @@ import type { CodeKernel } from "./code-scan.ts";
 
 /** As in assembly/codes.ts. */
 const SLACK = 2 ** -22;
-const ROW_TAIL_BYTES = 16;
 
 /** The code kernels in plain TypeScript, equal to the last bit: the oracle of their tests, and the fallback without SIMD. */
 export function scalarCodeKernel(): CodeKernel {
@@ -99,30 +98,32 @@ export function scalarCodeKernel(): CodeKernel {
       }
       return buffer;
     },
-    scanCodes(state, query, step, perError, perScale, constant, rows, width, count, mask) {
+    scanCodes(state, query, step, perError, perScale, constant, block, width, capacity, count, first, mask) {
+      const params = block + width * capacity;
       let isWhole = true;
-      for (let row = 0, at = rows; row < count; row++, at += width + ROW_TAIL_BYTES) {
+      for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const scale = view.getFloat32(at + width, true);
-        const error = view.getFloat32(at + width + 4, true);
-        const offset = view.getFloat32(at + width + 8, true);
-        const product = step * scale * dot(at, query, width);
+        const offset = view.getFloat32(params + row * 4, true);
+        const scale = view.getFloat32(params + (capacity + row) * 4, true);
+        const error = view.getFloat32(params + (2 * capacity + row) * 4, true);
+        const product = step * scale * dot(block + row * width, query, width);
         const estimate = product + offset;
         const doubt = error * perError + scale * perScale + (Math.abs(product) + Math.abs(offset)) * SLACK + constant;
         const upper = estimate + doubt;
         if (!(upper >= number(state))) continue;
-        if (isWhole) isWhole = note(state, row, upper);
+        if (isWhole) isWhole = note(state, first + row, upper);
         offer(state, estimate - doubt);
       }
       return isWhole;
     },
-    scanBits(state, query, rows, width, count, mask) {
+    scanBits(state, query, block, width, capacity, count, first, mask) {
+      const offsets = block + width * capacity;
       let isWhole = true;
-      for (let row = 0, at = rows; row < count; row++, at += width + ROW_TAIL_BYTES) {
+      for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const estimate = view.getFloat32(at + width + 8, true) - differing(at, query, width);
+        const estimate = view.getFloat32(offsets + row * 4, true) - differing(block + row * width, query, width);
         if (estimate < number(state) || estimate === Number.NEGATIVE_INFINITY) continue;
-        if (isWhole) isWhole = note(state, row, estimate);
+        if (isWhole) isWhole = note(state, first + row, estimate);
         offer(state, estimate);
       }
       return isWhole;

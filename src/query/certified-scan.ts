@@ -3,19 +3,18 @@ import type { Attachment } from "../change/attachment.ts";
 import { vectorBytes } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Row, SelectBuilder, Steps } from "../driver/driver.ts";
+import { memoryBudgetOf } from "../driver/events.ts";
 import { scorerFor } from "../kernel/kernel.ts";
 import { columnName } from "../migration/definition.ts";
-import { collate } from "../migration/identity.ts";
+import { collate, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { isSameName, tableNameOf } from "../schema/names.ts";
+import { ChunkDamage } from "../vector/chunk.ts";
+import { Generations } from "../vector/generation.ts";
+import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import type { Selection, Skip, Survivor } from "../vector/resident-codes.ts";
-import {
-  BUDGET_BYTES_DEFAULT,
-  forgetCodes,
-  type IndexedColumn,
-  identityOfColumn,
-  residentCodes,
-} from "../vector/resident-column.ts";
+import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
+import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import { NearestRows } from "./nearest-rows.ts";
@@ -50,7 +49,7 @@ const BATCH_ROWS = 256;
  * the reference. All in the snapshot of these steps, so that the answer is that of a bare scan to the last tie.
  */
 export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
-  const { request, driver, values } = input;
+  const { driver } = input;
   const column = indexedColumn(input);
   if ("refusal" in column) return column;
   const shadow: Row[] = yield {
@@ -60,19 +59,42 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   };
   if (shadow.length > 0) return { refusal: `a temporary table hides ${column.table.name}` };
 
+  try {
+    return yield* scanCodes(input, column);
+  } catch (error) {
+    if (!(error instanceof ChunkDamage)) throw error;
+    // Codes that are read from disk are gone: another generation is current, or something is wrong with this one.
+    forgetCodes(driver.connection);
+  }
+  try {
+    return yield* scanCodes(input, column);
+  } catch (error) {
+    if (!(error instanceof ChunkDamage)) throw error;
+    forgetCodes(driver.connection);
+    reportDamage(driver.connection, column, error);
+    return { refusal: error.message };
+  }
+}
+
+function* scanCodes({ request, driver, db, values }: CertifiedInput, column: IndexedColumn): Steps<Found | Refusal> {
   const start = performance.now();
-  const resident = yield* residentCodes(driver.connection, column, BUDGET_BYTES_DEFAULT);
+  const resident = yield* residentCodes(driver.connection, column, {
+    budgetBytes: memoryBudgetOf(driver.connection),
+  });
+  considerFold(driver, column, resident);
   if (resident.refusal !== undefined) return resident;
   const { codes } = resident;
+  const generations = new Generations(column);
   const ready = performance.now();
   let among: Selection | undefined;
   if (request.where) {
     // Rows are selected only while nothing can change the codes: no step of these does.
     among = codes.selection();
-    if (!(yield* select(among, input, column))) return fault(driver, "a row that matches is not among its codes");
+    if (!(yield* select(among, { request, db, values }, column)))
+      return fault(driver, "a row that matches is not among its codes");
   }
   const size = among ? among.size : codes.size;
-  const rowsSkipped = countOf(among ? among.skipped : codes.skipped);
+  const rowsSkipped = countOf(among ? among.skipped : codes.skipped.values());
   if (rowsSkipped.wrongLength > 0 && size + rowsSkipped.notFinite === 0) {
     return { refusal: "no vector has the length the column declares" };
   }
@@ -80,13 +102,18 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * SURVIVORS_SHARE));
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
   const query = codes.space.query(request.query(values));
-  const survivors = k === 0 ? [] : codes.search({ query, k, maxDistance: request.maxDistance, most, among });
+  const survivors =
+    k === 0
+      ? []
+      : yield* codes.search({ query, k, maxDistance: request.maxDistance, most, among }, (source) =>
+          generations.codes(source),
+        );
   if (!survivors) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
   const scanned = performance.now();
 
   const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
   const nearest = new NearestRows(k, request.maxDistance, yield* request.collations());
-  const statement = vectorsSql(input, column);
+  const statement = vectorsSql({ request, db }, column);
   let rescored = 0;
   for (let i = 0; i < survivors.length && survivors[i]!.upper >= query.floorOf(nearest.bound); i += BATCH_ROWS) {
     const batch = survivors.slice(i, i + BATCH_ROWS);
@@ -136,23 +163,19 @@ function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColu
     return { refusal: "the index was made for vectors of another shape" };
   }
   if (declared.metric !== request.metric) return { refusal: `the index measures by ${declared.metric}` };
-  if (!declared.exact) return { refusal: "the index keeps no codes for exact answers" };
   const keys = request.keyed.key.map((part) => columnName(part, casing));
   const isSameKey =
     keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
   if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
-  return {
-    attachment,
-    definition,
-    table,
-    column: declared.column,
-    shape: { dimensions, element },
-    metric: declared.metric,
-  };
+  return indexedColumnOf(attachment, declared) ?? { refusal: "the index keeps no codes for exact answers" };
 }
 
 /** Selects the rows that match `where`. False when one of them is unknown to the codes. */
-function* select(among: Selection, { request, db, values }: CertifiedInput, column: IndexedColumn): Steps<boolean> {
+function* select(
+  among: Selection,
+  { request, db, values }: Pick<CertifiedInput, "request" | "db" | "values">,
+  column: IndexedColumn,
+): Steps<boolean> {
   let isKnown = true;
   yield {
     type: "scan",
@@ -202,8 +225,8 @@ function matchingSelect(
 }
 
 /** Reads id, vector and key of rows by their ids, a JSON array. */
-function vectorsSql({ request, db }: CertifiedInput, column: IndexedColumn): string {
-  const { id, rows } = identityOfColumn(column);
+function vectorsSql({ request, db }: Pick<CertifiedInput, "request" | "db">, column: IndexedColumn): string {
+  const { id, rows } = identityOf(column.definition, column.table);
   const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
   return `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
 }

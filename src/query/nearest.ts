@@ -1,21 +1,16 @@
 import type { SQL } from "drizzle-orm";
 import type { SubqueryWithSelection } from "drizzle-orm/sqlite-core";
-import { type Attachment, attachmentOfVector, attachmentsOf } from "../change/attachment.ts";
-import { casingOf } from "../driver/casing.ts";
-import { type DbLike, type Driver, driverOf, type KindOf, type Snapshot, type Steps } from "../driver/driver.ts";
-import { report, reportOnce } from "../driver/events.ts";
+import { type DbLike, driverOf, type KindOf } from "../driver/driver.ts";
 import type { Scorer } from "../kernel/kernel.ts";
 import type { Metric, MetricOf } from "../metric/metric.ts";
-import { columnName } from "../migration/definition.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
-import { bareScan } from "./bare-scan.ts";
-import { certifiedScan } from "./certified-scan.ts";
 import { attach, fetchStep, hitsSelect } from "./fetch.ts";
-import type { Found, RowsSkipped } from "./found.ts";
+import { findNearest, reportSkipped } from "./find-nearest.ts";
+import type { RowsSkipped } from "./found.ts";
 import type { DefaultRow, ElementOf, FieldOf, Flat, KeyColumns, Selected, VectorQuery } from "./hit.ts";
 import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
 import { NearestRequest } from "./nearest-request.ts";
-import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
+import { SearchQuery, type SubqueryOf } from "./search-query.ts";
 
 export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   /** Which fields a hit has, as in `db.select({...})`; default all columns but vectors. */
@@ -129,7 +124,7 @@ export function nearest<
     driver,
     *answer(values, snapshot) {
       const start = performance.now();
-      const found = yield* find(request, { db, driver, values, snapshot });
+      const found = yield* findNearest(request, { db, driver, values, snapshot });
       reportSkipped(request, found, driver.connection);
       const { candidates } = found;
       const fetchStart = performance.now();
@@ -149,76 +144,10 @@ export function nearest<
       };
     },
     *freeze(alias, snapshot) {
-      const found = yield* find(request, { db, driver, values: {}, snapshot });
+      const found = yield* findNearest(request, { db, driver, values: {}, snapshot });
       reportSkipped(request, found, driver.connection);
       const hits = found.candidates.map(({ key, distance }) => ({ key, measure: distance }));
       return hitsSubquery(db, request.keyed, alias, "distance", request.fields, hits);
     },
-  });
-}
-
-/** Chooses the plan and runs it: the codes of the column's index where they can be relied on, else the whole table. */
-function* find(request: NearestRequest, { db, driver, values, snapshot }: FindInput): Steps<Chosen> {
-  const attachment = yield* indexOf(request, { db, driver, snapshot });
-  const index = attachment?.name ?? null;
-  // A query of no rows reads none.
-  if (!attachment || request.limit === 0) return { ...(yield* bareScan(request, db, values)), index, fallback: null };
-  const { name, problems } = attachment;
-  if (problems.length > 0) {
-    const fallback = problems.map(({ message }) => message).join("; ");
-    reportOnce(driver.connection, {
-      code: "FALLBACK",
-      index: name,
-      message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
-      hint: `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
-    });
-    return { ...(yield* bareScan(request, db, values)), index, fallback };
-  }
-  // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
-  if (driver.kind === "async") return { ...(yield* bareScan(request, db, values)), index, fallback: null };
-  const found = yield* certifiedScan({ request, driver, db, attachment, values });
-  if (!("refusal" in found)) return { ...found, index, fallback: null };
-  if (found.isFault) {
-    reportOnce(driver.connection, {
-      code: "FALLBACK",
-      index: name,
-      message: `index ${name} was answered from the table: ${found.refusal}`,
-      hint: "The answer is right, and the codes are made anew. Please report how this came about.",
-    });
-  }
-  return { ...(yield* bareScan(request, db, values)), index, fallback: found.refusal };
-}
-
-interface FindInput {
-  readonly db: DbLike;
-  readonly driver: Driver;
-  readonly values: Values;
-  readonly snapshot: Snapshot;
-}
-
-type Chosen = Found & Pick<NearestExplain, "index" | "fallback">;
-
-/** The index a column belongs to, if any. */
-function* indexOf(
-  { column, keyed }: NearestRequest,
-  { db, driver, snapshot }: Omit<FindInput, "values">,
-): Steps<Attachment | undefined> {
-  const attachments = yield* attachmentsOf(driver, snapshot);
-  return attachmentOfVector(attachments, keyed.name, columnName(column, casingOf(db)));
-}
-
-function reportSkipped(
-  { label }: NearestRequest,
-  { rowsSkipped, rowsScanned, index }: Chosen,
-  connection: object,
-): void {
-  const { wrongLength, notFinite, notAVector } = rowsSkipped;
-  const skipped = wrongLength + notFinite + notAVector;
-  if (skipped === 0) return;
-  report(connection, {
-    code: "ROWS_SKIPPED",
-    index,
-    message: `${label}: ${skipped} of ${rowsScanned} rows were left out: ${wrongLength} of another length, ${notFinite} with NaN or infinity, ${notAVector} that are no blob`,
-    hint: "Write vectors through the column, which checks them, and embed the rows left out again.",
   });
 }

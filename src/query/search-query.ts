@@ -14,6 +14,8 @@ export type Values = Record<string, unknown>;
 export interface SearchPlan<THit, TExplain> {
   readonly driver: Driver;
   answer(values: Values, snapshot: Snapshot): Steps<Answer<THit, TExplain>>;
+  /** The hits alone, where telling how they were found costs extra. Default those of `answer`. */
+  hits?(values: Values, snapshot: Snapshot): Steps<THit[]>;
   /** Runs the search and freezes its hits as a subquery of this name. */
   freeze(alias: string, snapshot: Snapshot): Steps<unknown>;
 }
@@ -28,12 +30,12 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
 
   /** All hits: at once on a synchronous driver, as a promise on the others. */
   all(values: Values = {}): Result<TKind, THit[]> {
-    return this.#run(values, ({ hits }) => hits);
+    return this.#hits(values, (hits) => hits);
   }
 
   /** The first hit, or undefined. */
   get(values: Values = {}): Result<TKind, THit | undefined> {
-    return this.#run(values, ({ hits }) => hits[0]);
+    return this.#hits(values, ([first]) => first);
   }
 
   /** All hits, always as a promise. */
@@ -43,13 +45,16 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
 
   /** Runs the search and tells how it went: plan, SQL, rows and bytes read, time a step. */
   explain(values: Values = {}): Result<TKind, TExplain> {
-    return this.#run(values, ({ explain }) => explain);
-  }
-
-  #run<T>(values: Values, choose: (answer: Answer<THit, TExplain>) => T): Result<TKind, T> {
     const plan = this.#plan;
     return plan.driver.run(function* (snapshot) {
-      return choose(yield* plan.answer(values, snapshot));
+      return (yield* plan.answer(values, snapshot)).explain;
+    }) as Result<TKind, TExplain>;
+  }
+
+  #hits<T>(values: Values, choose: (hits: THit[]) => T): Result<TKind, T> {
+    const plan = this.#plan;
+    return plan.driver.run(function* (snapshot) {
+      return choose(plan.hits ? yield* plan.hits(values, snapshot) : (yield* plan.answer(values, snapshot)).hits);
     }) as Result<TKind, T>;
   }
 }

@@ -1,5 +1,6 @@
 import { codecOf, type VectorShape, vectorBytes } from "../codec/codec.ts";
 import type { CodedQuery, RowCode } from "../kernel/code-scan.ts";
+import { roundUp } from "../kernel/module.ts";
 import type { Metric } from "../metric/metric.ts";
 
 /**
@@ -46,8 +47,10 @@ import type { Metric } from "../metric/metric.ts";
 export interface CodeSpace {
   readonly shape: VectorShape;
   readonly metric: Metric;
-  /** Bytes of a row's codes. */
+  /** Bytes of a row's codes in a block, padded to a multiple of 16. */
   readonly codeBytes: number;
+  /** What the space is made from: `codeSpace` makes the same space of it again. */
+  readonly model: Uint8Array;
   /**
    * The code of a stored vector of the right length, or undefined where it holds NaN or an infinity. `codes` is overwritten by
    * the next call.
@@ -71,31 +74,48 @@ const WEIGHT_MAX = 32_767;
 const CODE_MAX = 127;
 
 /**
- * The space of a column's vectors.
+ * The model of a space: its centre, as float32.
  *
  * @param sample - stored vectors of the right length, from all over the table; the centre is their median, which no outlier
- * moves far. int8 vectors are their own codes, and bits have no centre.
+ * moves far. int8 vectors are their own codes, and bits have no centre: their model is empty.
  */
-export function codeSpace(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): CodeSpace {
+export function fitModel(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Uint8Array {
+  if (shape.element === "bit" || shape.element === "int8") return new Uint8Array();
+  return new Uint8Array(Float32Array.from(centreOf(shape, metric, sample)).buffer);
+}
+
+/** Whether bytes are a model of such vectors. */
+export function isModel(shape: VectorShape, model: Uint8Array): boolean {
+  if (shape.element === "bit" || shape.element === "int8") return model.length === 0;
+  return model.length === shape.dimensions * 4 && new Float32Array(model.slice().buffer).every(Number.isFinite);
+}
+
+/**
+ * The space of a column's vectors.
+ *
+ * @param model - from `fitModel`
+ */
+export function codeSpace(shape: VectorShape, metric: Metric, model: Uint8Array): CodeSpace {
   if (shape.element === "bit") return bitSpace(shape, metric);
-  return shape.element === "int8"
-    ? numberSpace(shape, metric, new Float64Array(shape.dimensions), true)
-    : numberSpace(shape, metric, centreOf(shape, metric, sample), false);
+  return numberSpace(shape, metric, model);
 }
 
 function bitSpace(shape: VectorShape, metric: Metric): CodeSpace {
   return {
     shape,
     metric,
-    codeBytes: vectorBytes(shape),
+    codeBytes: roundUp(vectorBytes(shape), 16),
+    model: new Uint8Array(),
     codeOf: (bytes) => ({ codes: bytes, scale: 0, error: 0, offset: 0 }),
     query: (encoded) => ({ coded: { type: "bits", bytes: encoded }, floorOf: (distance) => -distance }),
   };
 }
 
-/** @param isCoded - the stored bytes are the codes: int8, with the centre at 0 */
-function numberSpace(shape: VectorShape, metric: Metric, centre: Float64Array, isCoded: boolean): CodeSpace {
+function numberSpace(shape: VectorShape, metric: Metric, model: Uint8Array): CodeSpace {
   const { dimensions, element } = shape;
+  // The stored bytes of int8 are the codes, with the centre at 0.
+  const isCoded = element === "int8";
+  const centre = isCoded ? new Float64Array(dimensions) : Float64Array.from(new Float32Array(model.slice().buffer));
   const gamma = (dimensions + 16) * 2 * EPSILON;
   const isCosine = metric === "cosine";
   const centred = new Float64Array(dimensions);
@@ -183,7 +203,7 @@ function numberSpace(shape: VectorShape, metric: Metric, centre: Float64Array, i
     };
   }
 
-  return { shape, metric, codeBytes: dimensions, codeOf, query };
+  return { shape, metric, codeBytes: roundUp(dimensions, 16), model, codeOf, query };
 }
 
 function centreOf(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Float64Array {

@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { customType, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as library from "../../src/index.ts";
-import { bruteForce } from "../model/oracle.ts";
+import { bruteForce } from "../model/brute-force.ts";
 import { shape } from "../model/shapes.ts";
 import { APPS, createStatements } from "../reliability/app.ts";
 import { seeded } from "../reliability/random.ts";

@@ -5,7 +5,7 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, test } from "vitest";
 import * as library from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
-import { bruteForce } from "../model/oracle.ts";
+import { bruteForce } from "../model/brute-force.ts";
 import { queryVector } from "../model/shapes.ts";
 import { APP_NAMES, APPS, type AppName, createApp, randomStatement } from "../reliability/app.ts";
 import { seeded } from "../reliability/random.ts";

@@ -145,7 +145,7 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     ["O'Brien", [3]],
     ['"join"', [1, 3, 2]],
     ["NOT join AND (", [3, 2, 1]],
-    ["nosuchcolumn:join", []],
+    ["nosuchcolumn:join", [1, 3, 2]],
     ["c0: join", [1, 3, 2]],
     ["join*", [1, 3, 2]],
     ["^join -join NEAR", [1, 3, 2]],
@@ -196,11 +196,21 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
       index: "docs_search",
       match: '"join" OR "course"',
       terms: ["join", "course"],
+      excluded: [],
       dropped: [{ piece: "!!", reason: "no letter or digit" }],
       isCut: false,
+      columns: [
+        { column: "question", weight: 3 },
+        { column: "answer", weight: 1 },
+      ],
       sql: expect.stringContaining('-bm25("_dv_docs_search_fts", 3, 1)'),
       fetchSql: expect.stringContaining("json_each"),
       hits: 3,
+      scores: [
+        { key: 1, score: expect.any(Number), columns: { question: expect.any(Number), answer: 0 } },
+        { key: 3, score: expect.any(Number), columns: { question: expect.any(Number), answer: 0 } },
+        { key: 2, score: expect.any(Number), columns: { question: 0, answer: expect.any(Number) } },
+      ],
       ms: { find: expect.any(Number), fetch: expect.any(Number), total: expect.any(Number) },
     });
   });

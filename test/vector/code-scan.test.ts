@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type CodedQuery, CodeRows, type RowCode, type ScanInput, wasmCodeKernel } from "../../src/kernel/code-scan.ts";
+import { type CodedQuery, type RowCode, wasmCodeKernel } from "../../src/kernel/code-scan.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
+import { CodeRows } from "../helpers/code-rows.ts";
 import { seeded } from "../helpers/databases.ts";
 
 function both(codeBytes: number): { wasm: CodeRows; scalar: CodeRows } {
@@ -43,7 +44,7 @@ describe.each([1, 7, 8, 15, 16, 17, 384, 2047, 2048, 2049, 16_384])("int8 codes 
           for (const side of [wasm, scalar]) side.erase(0);
           const weights = Int16Array.from({ length: width }, (_, i) => (i % 3 ? code(32_767) : -32_767));
           const query: CodedQuery = { type: "codes", weights, ...numbers, perError: numbers.perError + 1e-300 };
-          const input: ScanInput = {
+          const input = {
             query,
             k,
             floor,
@@ -80,8 +81,8 @@ test.each([1, 2, 16, 17, 2048])("bits of %i bytes: the SIMD kernel equals the sc
   }
   for (const side of [wasm, scalar]) side.erase(7);
   for (const k of [1, 10, 300]) {
-    const input: ScanInput = {
-      query: { type: "bits", bytes: bytes() },
+    const input = {
+      query: { type: "bits" as const, bytes: bytes() },
       k,
       floor: Number.NEGATIVE_INFINITY,
       most: 300,

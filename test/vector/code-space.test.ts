@@ -1,12 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { codecOf, type Element, encodeVector } from "../../src/codec/codec.ts";
-import { CodeRows } from "../../src/kernel/code-scan.ts";
+import { codecOf, type Element, encodeVector, type VectorShape } from "../../src/codec/codec.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { referenceDistance } from "../../src/metric/reference.ts";
-import { codeSpace } from "../../src/vector/code-space.ts";
+import { fitModel, codeSpace as spaceOfModel } from "../../src/vector/code-space.ts";
+import { CodeRows } from "../helpers/code-rows.ts";
 import { seeded } from "../helpers/databases.ts";
+
+function codeSpace(shape: VectorShape, metric: Metric, sample: Uint8Array[]) {
+  return spaceOfModel(shape, metric, fitModel(shape, metric, sample));
+}
 
 /** Data that has broken bounds before: each gives a vector's numbers from a random source. */
 const KINDS: Record<string, (random: () => number, dimensions: number) => number[]> = {

@@ -3,8 +3,6 @@
 
 /** Covers the rounding of the offset to float32 and all float64 rounding of this file; 2^-22. */
 const SLACK: f64 = 2.384185791015625e-7;
-/** Bytes of a row behind its codes: scale, error norm, offset (f32 each), 4 unused. */
-const ROW_TAIL: usize = 16;
 /** Elements after which 32-bit lanes must be emptied: 256 steps x 2 products of 128 x 32,767 stay below 2^31. */
 const LANE_ELEMENTS: usize = 2048;
 
@@ -123,39 +121,45 @@ function note(state: usize, row: i32, upper: f64): bool {
   return true;
 }
 
-/** Returns false when the list has overflowed; the threshold is that of all rows even so. */
+/**
+ * Scans the first `count` rows of a block, numbered from `first`. Returns false when the list has overflowed; the threshold is
+ * that of all rows even so.
+ */
 export function scanCodes(
   state: usize, query: usize, step: f64, perError: f64, perScale: f64, constant: f64,
-  rows: usize, width: usize, count: i32, mask: usize,
+  block: usize, width: usize, capacity: usize, count: i32, first: i32, mask: usize,
 ): bool {
-  let at = rows, isWhole = true;
-  const stride = width + ROW_TAIL;
-  for (let row = 0; row < count; row++, at += stride) {
+  let at = block, isWhole = true;
+  // Three arrays of f32 behind the codes: offset, scale, error.
+  let params = block + width * capacity;
+  const run = capacity << 2;
+  for (let row = 0; row < count; row++, at += width, params += 4) {
     if (mask != 0 && load<u8>(mask + <usize>row) == 0) continue;
-    const tail = at + width;
-    const scale = <f64>load<f32>(tail), error = <f64>load<f32>(tail, 4), offset = <f64>load<f32>(tail, 8);
+    const offset = <f64>load<f32>(params), scale = <f64>load<f32>(params + run), error = <f64>load<f32>(params + run + run);
     const product = step * scale * dot(at, query, width);
     const estimate = product + offset;
     const doubt = error * perError + scale * perScale + (abs<f64>(product) + abs<f64>(offset)) * SLACK + constant;
     const upper = estimate + doubt;
     // Written so that NaN, the mark of a row that is gone, is passed over.
     if (!(upper >= thresholdOf(state))) continue;
-    if (isWhole) isWhole = note(state, row, upper);
+    if (isWhole) isWhole = note(state, first + row, upper);
     offer(state, estimate - doubt);
   }
   return isWhole;
 }
 
 /** The same over packed bits, where similarity is the number of differing bits negated: exact, so there is no doubt. */
-export function scanBits(state: usize, query: usize, rows: usize, width: usize, count: i32, mask: usize): bool {
-  let at = rows, isWhole = true;
-  const stride = width + ROW_TAIL;
-  for (let row = 0; row < count; row++, at += stride) {
+export function scanBits(
+  state: usize, query: usize, block: usize, width: usize, capacity: usize, count: i32, first: i32, mask: usize,
+): bool {
+  let at = block, isWhole = true;
+  let offsets = block + width * capacity;
+  for (let row = 0; row < count; row++, at += width, offsets += 4) {
     if (mask != 0 && load<u8>(mask + <usize>row) == 0) continue;
-    const estimate = <f64>load<f32>(at + width, 8) - differing(at, query, width);
+    const estimate = <f64>load<f32>(offsets) - differing(at, query, width);
     // The offset of a row that is gone is -Infinity.
     if (estimate < thresholdOf(state) || estimate == -Infinity) continue;
-    if (isWhole) isWhole = note(state, row, estimate);
+    if (isWhole) isWhole = note(state, first + row, estimate);
     offer(state, estimate);
   }
   return isWhole;

@@ -1,0 +1,101 @@
+import { type Attachment, attachmentNamed, attachmentsOf } from "../change/attachment.ts";
+import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import {
+  DeclarationDriftError,
+  IndexDetachedError,
+  IndexFormatError,
+  IndexMissingError,
+  IndexPendingError,
+} from "../errors.ts";
+import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
+import { parseDefinition } from "../migration/installed.ts";
+import { REGISTRY } from "../schema/names.ts";
+
+interface CheckInput {
+  readonly driver: Driver;
+  readonly snapshot: Snapshot;
+  /** What the code declares. */
+  readonly declared: IndexDefinition;
+  /** Whether its text is asked, which has to be filled and as declared. */
+  readonly needsText: boolean;
+}
+
+/**
+ * Looks whether an index can be asked: it is there, follows every write, and its text is filled and made by this declaration.
+ *
+ * @throws {IndexMissingError | IndexDetachedError | IndexFormatError | IndexPendingError | DeclarationDriftError}
+ */
+export function* checkSearchable({ driver, snapshot, declared, needsText }: CheckInput): Steps<void> {
+  const { name } = declared;
+  const attachment = attachmentNamed(yield* attachmentsOf(driver, snapshot), name);
+  if (!attachment) {
+    throw new IndexMissingError({
+      subject: name,
+      expected: "a search index in the database",
+      got: "none of that name",
+      hint: `Run "drizzle-vector generate" and your migrations, or ensureSearchIndexes(db, [index]) where you have none.`,
+    });
+  }
+  checkAttached(attachment);
+  if (!needsText) return;
+  // These may change without the schema: read anew each time.
+  const [row]: Row[] = yield {
+    type: "rows",
+    sql: `select definition, pending, hash from "${REGISTRY}" where name = ?`,
+    params: [name],
+  };
+  checkDeclared(recorded(name, row), declared);
+  if (row![1] === null) return;
+  throw new IndexPendingError({
+    subject: name,
+    expected: "a text index that is filled",
+    got: "one that is still empty or being filled",
+    hint: `Run "drizzle-vector rebuild ${name}", or wait until it is done.`,
+  });
+}
+
+/** The definition in an index's row of the registry, which may be gone or overwritten since the schema was looked at. */
+function recorded(index: string, row: Row | undefined): IndexDefinition {
+  const hint = "Call ensureSearchIndexes with the declaration, which records it anew.";
+  if (!row) throw new IndexMissingError({ subject: index, expected: "its row in the registry", got: "none", hint });
+  const definition = parseDefinition(String(row[0]), String(row[2]));
+  if (definition) return definition;
+  throw new IndexFormatError({ subject: index, expected: "a definition that can be read", got: "a damaged one", hint });
+}
+
+function checkDeclared(recorded: IndexDefinition, declared: IndexDefinition): void {
+  const textOf = ({ table, key, text }: IndexDefinition) =>
+    JSON.stringify([table, key, text?.tokenizer, text?.columns.map(({ column }) => column)]);
+  if (textOf(recorded) === textOf(declared)) return;
+  throw new DeclarationDriftError({
+    subject: declared.name,
+    expected: `the text declared in the schema: ${sentence(declared)}`,
+    got: `in the database: ${sentence(recorded)}`,
+    hint: `Run "drizzle-vector generate" and your migrations.`,
+  });
+}
+
+function checkAttached({ name, record, problems }: Attachment): void {
+  if (record.format > FORMAT_VERSION) {
+    throw new IndexFormatError({
+      subject: name,
+      expected: `a search index of format ${FORMAT_VERSION}`,
+      got: `format ${record.format}`,
+      hint: "Update drizzle-vector: the database was written by a newer version.",
+    });
+  }
+  if (problems.length === 0) return;
+  throw new IndexDetachedError({
+    subject: name,
+    expected: "a search index that follows every write",
+    got: problems.map(({ message }) => message).join("; "),
+    hint:
+      record.managed === "migrations"
+        ? `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`
+        : "Run ensureSearchIndexes(db, [index]), which repairs it.",
+  });
+}
+
+function sentence({ text }: IndexDefinition): string {
+  return text === null ? "no text" : `${text.columns.map(({ column }) => column).join(", ")} with ${text.tokenizer}`;
+}

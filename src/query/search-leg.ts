@@ -1,0 +1,312 @@
+import { type Placeholder, type SQL, sql } from "drizzle-orm";
+import { casingOf } from "../driver/casing.ts";
+import type { DbLike, Driver, Row, SelectBuilder, Step, Steps } from "../driver/driver.ts";
+import { IndexDamagedError } from "../errors.ts";
+import { definitionOf, type IndexDefinition } from "../migration/definition.ts";
+import { namesOf } from "../schema/names.ts";
+import type { SearchIndex } from "../schema/search-index.ts";
+import { type Match, matchOf } from "../text/match.ts";
+import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
+import { keyPart, keysToJson } from "./key.ts";
+import { isInteger, type KeyedTable } from "./keyed-table.ts";
+import { isPlaceholder } from "./options.ts";
+import {
+  checkText,
+  matchOption,
+  prefixOption,
+  stopWordsOption,
+  type TextOptions,
+  weightsOption,
+} from "./search-options.ts";
+import type { Values } from "./search-query.ts";
+
+/** A row that FTS5 found, and its BM25 score: larger is better. */
+export interface Scored {
+  readonly key: Row;
+  readonly score: number;
+}
+
+/** Which of the rows found are wanted. */
+export interface Page {
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** Rows found, best first, and the scores of further rows that match. */
+export interface FoundText {
+  readonly match: Match;
+  readonly candidates: readonly Scored[];
+  /** Of the rows asked for beside them, those that match the text. */
+  readonly others: readonly Scored[];
+}
+
+interface LegInput {
+  readonly db: DbLike;
+  readonly driver: Driver;
+  readonly index: SearchIndex;
+  readonly keyed: KeyedTable;
+  readonly text: string | Placeholder;
+  readonly where: SQL | undefined;
+  readonly options: TextOptions;
+}
+
+const MATCH = "_dv_match";
+const OTHERS = "_dv_others";
+
+/** A person's text over a text index, its options checked: what `search` is, and one leg of `hybrid`. */
+export class TextLeg {
+  readonly declared: IndexDefinition;
+  /** One a text column, in the index's order. */
+  readonly weights: readonly number[];
+  readonly #input: LegInput;
+  readonly #characters: WordCharacters;
+  readonly #match: "any" | "all";
+  readonly #prefix: boolean;
+  readonly #stopWords: ReadonlySet<string>;
+  readonly #text: (values: Values) => string;
+
+  constructor(input: LegInput) {
+    const { db, index, text, options } = input;
+    this.#input = input;
+    const casing = casingOf(db);
+    this.declared = definitionOf(index, casing === undefined ? {} : { casing });
+    this.weights = weightsOption(options.weights, index);
+    this.#characters = wordCharacters(index.tokenizer);
+    this.#match = matchOption(options.match);
+    this.#prefix = prefixOption(options.prefix);
+    this.#stopWords = stopWordsOption(options.stopWords, this.#characters.isEnglish && this.#match === "any");
+    const checked = isPlaceholder(text) ? undefined : checkText(text);
+    this.#text = (values) => checked ?? checkText(values[(text as Placeholder).name]);
+  }
+
+  /** What becomes of the words. A column of weight 0 is there for highlights only: its words neither find a row nor count. */
+  match(values: Values): Match {
+    const columns = this.weights.flatMap((weight, i) => (weight > 0 ? [`c${i}`] : []));
+    return matchOf(this.#text(values), {
+      match: this.#match,
+      prefix: this.#prefix,
+      stopWords: this.#stopWords,
+      columns: columns.length === this.weights.length ? undefined : columns,
+      characters: this.#characters,
+    });
+  }
+
+  /**
+   * The rows that match best, in the order of score and key.
+   *
+   * @param among - further rows to score, wherever they stand; scored by the same run of FTS5
+   */
+  *find(values: Values, page: Page, among?: readonly Row[]): Steps<FoundText> {
+    const match = this.match(values);
+    if (match.expression === undefined || page.limit === 0) return { match, candidates: [], others: [] };
+    const filled = { ...values, [MATCH]: match.expression };
+    if (among === undefined) {
+      const rows = yield* this.ask({ type: "query", build: (db) => this.select(db, page), values: filled });
+      return { match, candidates: rows.map((row) => this.#scored(row)), others: [] };
+    }
+    const rows = yield* this.ask({
+      type: "query",
+      build: (db) => this.selectWith(db, page, among),
+      values: { ...filled, [OTHERS]: keysToJson(among) },
+    });
+    const isFound = (row: Row) => Number(row.at(-1)) === 1;
+    const scored = (found: boolean) =>
+      rows.filter((row) => isFound(row) === found).map((row) => this.#scored(row.slice(0, -1)));
+    return { match, candidates: scored(true), others: scored(false) };
+  }
+
+  /**
+   * The select that finds keys and scores.
+   *
+   * FTS5 stands first, whatever the planner thinks: looked up by rowid, it would run the whole query again for each row. Rows
+   * are joined to the table before they are counted, so that neither a row the condition refuses nor one the table has no more
+   * takes a place. Where the id is the key, FTS5's rows are put in order first (LIMIT -1 keeps that order) and joined one
+   * after the other until enough have passed.
+   */
+  select(db: DbLike, page: Page): SelectBuilder {
+    return this.#joined(db, this.#fts(sql.placeholder(MATCH)), page, this.#scoreOf(this.weights));
+  }
+
+  /** The same, with further rows, of one run of FTS5: a temporary table holds id and score of all that match. */
+  selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
+    const { key } = this.#input.keyed;
+    const all = sql`select rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))}`;
+    const names = key.map((_, i) => sql.identifier(`key${i}`));
+    const found = this.#joined(db, sql`"_dv_all"`, page, undefined);
+    const keyParts = key.map((part, i) => this.#plain(this.#idOrKey(sql`"_dv_id"`, i), part));
+    const isAsked = sql`"_dv_id" in (${this.#idsOf(among)})`;
+    const others = this.declared.key.isRowid
+      ? sql`"_dv_all" where ${isAsked}`
+      : sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and ${isAsked}`;
+    const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 1 as "_dv_found" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 0 from ${others}) "_dv_union"`;
+    return db
+      .select({
+        ...Object.fromEntries(names.map((name, i) => [`key${i}`, sql`"_dv_union".${name}`])),
+        score: sql`"_dv_union"."_dv_score"`,
+        found: sql`"_dv_union"."_dv_found"`,
+      })
+      .from(union);
+  }
+
+  /**
+   * For rows by their keys, what each column's words count: BM25 of that column alone with its weight. A word that stands in
+   * several columns counts less than twice in the whole score, so that the parts may add up to more than it.
+   */
+  *columnScores(match: Match, keys: readonly Row[]): Steps<{ key: Row; values: Row }[]> {
+    const alone = this.weights.map((_, column) => this.weights.map((weight, i) => (i === column ? weight : 0)));
+    return yield* this.auxiliary(
+      match.expression,
+      keys,
+      alone.map((weights) => this.#scoreOf(weights)),
+    );
+  }
+
+  /**
+   * What auxiliary functions of FTS5 say of rows by their keys; rows that do not match are left out.
+   *
+   * @param expression - the right side of MATCH
+   */
+  *auxiliary(
+    expression: string | undefined,
+    keys: readonly Row[],
+    expressions: readonly SQL[],
+  ): Steps<{ key: Row; values: Row }[]> {
+    if (expression === undefined || keys.length === 0) return [];
+    const { key } = this.#input.keyed;
+    const names = expressions.map((_, i) => sql.identifier(`v${i}`));
+    const values = sql.join(
+      expressions.map((value, i) => sql`${value} as ${names[i]!}`),
+      sql`, `,
+    );
+    const hits = sql`(select rowid as "_dv_id", ${values} from ${this.#fts(sql.placeholder(MATCH))} and +rowid in (${this.#idsOf(keys)})) "_dv_hit"`;
+    const keyFields = key.map((part, i) => [`key${i}`, this.#plain(this.#idOrKey(sql`"_dv_hit"."_dv_id"`, i), part)]);
+    const fields = {
+      ...Object.fromEntries(keyFields),
+      ...Object.fromEntries(names.map((name, i) => [`v${i}`, sql`"_dv_hit".${name}`])),
+    };
+    const rows = yield* this.ask({
+      type: "query",
+      build: (db) => {
+        const select = db.select(fields).from(hits);
+        if (this.declared.key.isRowid) return select;
+        return select.crossJoin(this.#keys).where(sql`"_dv_key".id = "_dv_hit"."_dv_id"`);
+      },
+      values: { [MATCH]: expression, [OTHERS]: keysToJson(keys) },
+    });
+    return rows.map((row) => ({ key: this.#key(row), values: row.slice(key.length) }));
+  }
+
+  /** Asks FTS5, whose index may be damaged. */
+  *ask(step: Step): Steps<Row[]> {
+    try {
+      return yield step;
+    } catch (error) {
+      throw damaged(error, this.declared.name) ?? error;
+    }
+  }
+
+  /** FTS5's table by its declared name, for its auxiliary functions. */
+  get fts(): SQL {
+    return sql`${sql.identifier(namesOf(this.declared.name).tables.fts)}`;
+  }
+
+  #fts(match: unknown): SQL {
+    return sql`${this.fts} where ${this.fts} match ${match}`;
+  }
+
+  /** The table of keys and ids, where the id is not the key. */
+  get #keys(): SQL {
+    return sql`${sql.identifier(namesOf(this.declared.name).tables.keys)} "_dv_key"`;
+  }
+
+  #idOrKey(id: SQL, part: number): SQL {
+    return this.declared.key.isRowid ? id : sql.raw(`"_dv_key".k${part}`);
+  }
+
+  /** The ids of rows whose keys the placeholder holds as JSON. */
+  #idsOf(keys: readonly Row[]): SQL {
+    const { key } = this.#input.keyed;
+    const asked = sql`json_each(${sql.placeholder(OTHERS)}) "_dv_json"`;
+    const parts = key.map((_, i) => keyPart(sql`"_dv_json"."value"`, i, key.length, keys));
+    if (this.declared.key.isRowid) return sql`select ${parts[0]} from ${asked}`;
+    const isKey = sql.join(
+      parts.map((part, i) => sql`${sql.raw(`"_dv_key".k${i}`)} = ${part}`),
+      sql` and `,
+    );
+    return sql`select "_dv_key".id from ${asked} cross join ${this.#keys} where ${isKey}`;
+  }
+
+  #scoreOf(weights: readonly number[]): SQL {
+    return sql`-bm25(${this.fts}, ${sql.raw(weights.join(", "))})`;
+  }
+
+  /** @param score - the score of rows that come from FTS5 itself; undefined where they carry id and score */
+  #joined(db: DbLike, rows: SQL, { limit, offset }: Page, score: SQL | undefined): SelectBuilder {
+    const { key, table } = this.#input.keyed;
+    const isSorted = this.declared.key.isRowid;
+    const what = score ? sql`+rowid as "_dv_id", ${score} as "_dv_score"` : sql`"_dv_id", "_dv_score"`;
+    const hits = sql`(select ${what} from ${rows}${isSorted ? sql` order by 2 desc, 1 limit -1` : sql``}) "_dv_hit"`;
+    const fields = key.map((part, i) => [`key${i}`, sql`${this.#plain(sql`${part}`, part)}`.as(`key${i}`)]);
+    const select = db
+      .select({ ...Object.fromEntries(fields), score: sql`"_dv_hit"."_dv_score"`.as("_dv_score") })
+      .from(hits);
+    const all = (conditions: readonly (SQL | undefined)[]) =>
+      sql.join(
+        conditions.flatMap((condition) => (condition ? [sql`(${condition})`] : [])),
+        sql` and `,
+      );
+    const { where } = this.#input;
+    const joined = isSorted
+      ? select.crossJoin(table).where(all([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
+      : select
+          .crossJoin(this.#keys)
+          .crossJoin(table)
+          .where(
+            all([
+              sql`"_dv_key".id = "_dv_hit"."_dv_id"`,
+              ...key.map((part, i) => sql`${part} = "_dv_key".${sql.raw(`k${i}`)}`),
+              where,
+            ]),
+          )
+          .orderBy(sql`"_dv_hit"."_dv_score" desc`, ...key);
+    return joined.limit(limit).offset(offset);
+  }
+
+  /** A part of a key as it is read: a client that reads integers as numbers would round large ones. */
+  #plain(value: SQL, part: { getSQLType(): string }): SQL {
+    return this.#input.driver.kind === "async" && isInteger(part) ? sql`cast(${value} as text)` : value;
+  }
+
+  #scored(row: Row): Scored {
+    return { key: this.#key(row), score: Number(row.at(-1)) };
+  }
+
+  #key(row: Row): Row {
+    return this.#input.keyed.key.map((part, i) =>
+      isInteger(part) && typeof row[i] === "string" ? BigInt(row[i]) : row[i],
+    );
+  }
+}
+
+function listOf(parts: readonly unknown[]): SQL {
+  return sql.join(
+    parts.map((part) => sql`${part}`),
+    sql`, `,
+  );
+}
+
+/** The typed error in the place of SQLite's own about a damaged index. */
+function damaged(error: unknown, name: string): IndexDamagedError | undefined {
+  const { code, message } = Object(error) as { code?: unknown; message?: string };
+  const isDamage =
+    /CORRUPT/.test(String(code)) ||
+    /vtable constructor failed|malformed|fts5: |invalid fts5 file format/.test(message ?? "");
+  if (!isDamage) return undefined;
+  return new IndexDamagedError({
+    subject: name,
+    expected: "a text index that can be read",
+    got: message ?? String(code),
+    hint: `Run "drizzle-vector rebuild ${name}" or rebuild(db, index): it is filled anew from the table, which is not touched.`,
+    cause: error,
+  });
+}

@@ -1,0 +1,42 @@
+import {
+  CodeBlocks,
+  type CodeKernel,
+  type RowCode,
+  type ScanInput,
+  type Survivors,
+} from "../../src/kernel/code-scan.ts";
+import { roundUp } from "../../src/kernel/module.ts";
+
+/** Rows numbered from 0, in blocks of a few rows: what the kernels carry from block to block is tested with few rows. */
+export class CodeRows {
+  readonly #blocks: CodeBlocks;
+  #count = 0;
+  #slots = 0;
+
+  constructor(codeBytes: number, kernel: CodeKernel, capacity = 7) {
+    this.#blocks = new CodeBlocks({ codeBytes: roundUp(codeBytes, 16) }, kernel, capacity);
+  }
+
+  write(row: number, code: RowCode): void {
+    const { capacity } = this.#blocks;
+    for (; this.#slots * capacity <= row; this.#slots++) this.#blocks.take();
+    this.#blocks.write(Math.floor(row / capacity), row % capacity, code);
+    this.#count = Math.max(this.#count, row + 1);
+  }
+
+  erase(row: number): void {
+    this.#blocks.erase(Math.floor(row / this.#blocks.capacity), row % this.#blocks.capacity);
+  }
+
+  scan({ mask, ...input }: ScanInput & { mask?: Uint8Array | undefined }): Survivors | undefined {
+    const { capacity } = this.#blocks;
+    const scan = this.#blocks.scan(input);
+    do {
+      for (let slot = 0, first = 0; first < this.#count; slot++, first += capacity) {
+        const count = Math.min(capacity, this.#count - first);
+        scan.block(slot, count, first, mask?.subarray(first, first + count));
+      }
+    } while (scan.again());
+    return scan.survivors();
+  }
+}
