@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { expect } from "vitest";
 import * as library from "../../src/index.ts";
-import { bruteForce, type Scored } from "./oracle.ts";
+import { bruteForce, type Scored } from "./brute-force.ts";
 import { queryText, queryVector } from "./shapes.ts";
 import type { Connection, World } from "./world.ts";
 
