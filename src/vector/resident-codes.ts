@@ -366,7 +366,7 @@ function countBits(bytes: Uint8Array): number {
 }
 
 /** The first place whose id is not smaller. */
-function bisect(ids: BigInt64Array, count: number, id: bigint): number {
+export function bisect(ids: BigInt64Array, count: number, id: bigint): number {
   let from = 0;
   let to = count;
   while (from < to) {
