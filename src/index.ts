@@ -4,6 +4,7 @@ export * from "./errors.ts";
 export { dropSearchIndex } from "./maintenance/drop.ts";
 export { type EnsuredIndex, type EnsureOptions, ensureSearchIndexes } from "./maintenance/ensure.ts";
 export { type OptimizeResult, optimize } from "./maintenance/optimize.ts";
+export { type PurgeResult, purge } from "./maintenance/purge.ts";
 export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
 export { release } from "./maintenance/release.ts";
 export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
@@ -11,7 +12,27 @@ export { type IndexStatus, status } from "./maintenance/status.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
 export { type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
 export { distance } from "./query/distance.ts";
+export {
+  type Fusion,
+  type LinearOptions,
+  linear,
+  type RrfOptions,
+  rrf,
+  type SharesOptions,
+  shares,
+  type Weights,
+} from "./query/fusion.ts";
 export type { VectorInput, VectorQuery } from "./query/hit.ts";
+export {
+  type HybridExplain,
+  type HybridHit,
+  type HybridOptions,
+  type HybridQuery,
+  hybrid,
+  type LegExplain,
+  type TextStanding,
+  type VectorStanding,
+} from "./query/hybrid.ts";
 export {
   type NearestExplain,
   type NearestHit,

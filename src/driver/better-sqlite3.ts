@@ -82,6 +82,13 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
       clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
     write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly(() => inWriteTransaction(client, (snapshot) => drive(steps(snapshot), answer))),
+    bare: (sql) =>
+      clearly(() => {
+        const statement = prepare(client, sql);
+        if (statement.reader) return statement.all();
+        statement.run();
+        return [];
+      }),
     tryWrite: <T>(steps: () => Steps<T>) => tryWrite(client, () => drive(steps(), answer)),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);

@@ -108,6 +108,12 @@ export interface Driver<TKind extends Kind = Kind> {
    */
   write<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
   /**
+   * Runs one statement as it is, in no transaction of ours: for what SQLite refuses inside of one.
+   *
+   * @throws {ReadOnlyError} when the database cannot be written
+   */
+  bare(sql: string): Result<TKind, readonly Row[]>;
+  /**
    * Runs all steps in one write transaction of its own, if it can begin without waiting for a lock: neither while the app has
    * a transaction or a statement open on the connection, nor while another connection writes. Undefined where the driver
    * cannot.

@@ -90,17 +90,17 @@ export function rrf(given?: RrfOptions): Fusion {
 }
 
 export interface SharesOptions {
-  /** Default `{ text: 0.55, vector: 0.45 }`. */
+  /** Default `{ text: 0.57, vector: 0.43 }`. */
   weights?: Weights;
 }
 
 /** How sharply a leg's vote follows its scores, in powers of e a standard deviation. */
-const SHARPNESS = 2;
+const SHARPNESS = 2.5;
 /** What the plain scores count beside the votes: they order what no leg is sure of. */
 const PLAIN = 0.2;
 
 /**
- * The default. Each leg shares one vote out among all candidates, in proportion to e^(2z), z being how many standard
+ * The default. Each leg shares one vote out among all candidates, in proportion to e^(2.5 z), z being how many standard
  * deviations a candidate's score lies above the mean of all. A leg that is sure of one row gives it nearly everything, one
  * that cannot tell spreads its vote thin: so for each query the surer leg decides, without being told which that is. A fifth
  * of `linear` minmax is added for the order of the rest.
@@ -115,7 +115,7 @@ export function shares(given?: SharesOptions): Fusion {
   const { weights } = knownOptions<SharesOptions>(given, "shares", ["weights"]);
   return {
     name: "shares",
-    weights: checkWeights(weights, { text: 0.55, vector: 0.45 }),
+    weights: checkWeights(weights, { text: 0.57, vector: 0.43 }),
     parts: (legs, weightOf) =>
       legs.map((leg) => {
         const votes = votesOf(leg);

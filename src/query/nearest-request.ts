@@ -1,11 +1,12 @@
 import type { SQL } from "drizzle-orm";
 import type { VectorShape } from "../codec/codec.ts";
-import type { Row, Steps } from "../driver/driver.ts";
+import type { Steps } from "../driver/driver.ts";
 import { checkMetric, type Metric } from "../metric/metric.ts";
 import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
 import { type Fields, fieldsOf } from "./fetch.ts";
 import type { Collation } from "./key.ts";
-import { isInteger, type KeyedTable, tableOfVector } from "./keyed-table.ts";
+import { keyCollations } from "./key-collations.ts";
+import { type KeyedTable, tableOfVector } from "./keyed-table.ts";
 import type { NearestOptions } from "./nearest.ts";
 import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, numberWithin, wholeNumber } from "./options.ts";
 import type { Values } from "./search-query.ts";
@@ -57,15 +58,8 @@ export class NearestRequest {
   }
 
   /** How the parts of the key compare in ties; none for integers, which need no collation. */
-  *collations(): Steps<Collation[]> {
-    const { key, name } = this.keyed;
-    if (key.every(isInteger)) return [];
-    const rows: Row[] = yield {
-      type: "rows",
-      sql: `select x.coll from pragma_index_list(?) l, pragma_index_xinfo(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
-      params: [name],
-    };
-    return rows.map(([collation]) => String(collation).toUpperCase());
+  collations(): Steps<Collation[]> {
+    return keyCollations(this.keyed);
   }
 
   #encode(query: unknown): Uint8Array {

@@ -92,6 +92,11 @@ export class Highlighter {
     });
   }
 
+  /** For a row that no text was looked for in. */
+  none(): Record<string, string | null> {
+    return Object.fromEntries(this.#columns.map(({ key }) => [key, null]));
+  }
+
   #expression(fts: SQL, column: number, { open, close }: Marks): SQL {
     const at = sql.raw(String(column));
     return this.#snippet === undefined

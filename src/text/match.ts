@@ -1,4 +1,3 @@
-import { ENGLISH_STOP_WORDS } from "./stop-words.ts";
 import { isUnspaced, trigramsOf } from "./trigrams.ts";
 import type { WordCharacters } from "./word-characters.ts";
 
@@ -156,11 +155,14 @@ function piecesOf(text: string, characters: WordCharacters): Piece[] {
   return pieces;
 }
 
-/** People also type the flags of commands and negative numbers: `docker run -it -p 80`. Those exclude nothing. */
-function isExcludable(word: string, { isWord }: WordCharacters): boolean {
-  const [first] = word;
+/**
+ * People also type the flags of commands and negative numbers: `docker run -it -p 80`, `ls -lh`. Those exclude nothing; what
+ * is that short can be excluded as a phrase.
+ */
+function isExcludable(piece: string, { around, isWord }: WordCharacters): boolean {
+  const [first] = piece;
   if (first === undefined || !isWord.test(first) || /\p{N}/u.test(first)) return false;
-  return [...word].length > 1 && !ENGLISH_STOP_WORDS.has(word.toLowerCase());
+  return !/^[a-z]{1,2}$/i.test(piece.replace(around, ""));
 }
 
 /**

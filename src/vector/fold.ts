@@ -1,10 +1,11 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { blockRows, CodeBlocks, codeKernel } from "../kernel/code-scan.ts";
+import type { RowCode } from "../kernel/coder.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
-import { type CodeSpace, codeSpace, isModel } from "./code-space.ts";
+import { type CodeSpace, codeSpace } from "./code-space.ts";
 import {
   encodeManifest,
   Generations,
@@ -15,7 +16,8 @@ import {
   type Unit,
 } from "./generation.ts";
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
-import { bisect, ResidentCodes, type Skip } from "./resident-codes.ts";
+import { isModel } from "./model.ts";
+import { bisect, judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
 
 /** What a fold did. */
@@ -504,18 +506,21 @@ class RowSource {
     }
     const codes = this.#codes;
     const unread = codes ? ids.filter((id) => codes.whereIs(id) === "onDisk") : ids;
-    const values = new Map<bigint, unknown>();
+    const values = new Map<bigint, Uint8Array | Skip>();
     if (unread.length > 0) {
       const read = yield* new ColumnReader(this.#column).some(unread);
-      for (const [id, value] of read) values.set(id as bigint, value);
+      for (const [id, value] of read) values.set(id as bigint, judge(value, this.#space));
     }
+    const vectors = unread.map((id) => values.get(id)).filter((value) => value instanceof Uint8Array);
+    const coded = this.#space.codesOf(vectors)[Symbol.iterator]();
     for (const id of ids) {
       const how = codes ? writer.copy(codes, id) : "onDisk";
       if (how === "onDisk") {
         const value = values.get(id);
         if (value === undefined) continue;
-        const skip = writer.code(this.#space, id, value);
-        if (skip) this.#skipped.set(id, skip);
+        const code: RowCode | Skip = typeof value === "string" ? value : (coded.next().value ?? "notFinite");
+        if (typeof code === "string") this.#skipped.set(id, code);
+        else writer.add(id, code);
       } else if (how !== "inMemory" && how !== "absent") this.#skipped.set(id, how);
       if (writer.isFull) yield* writer.flush();
     }
@@ -560,16 +565,9 @@ class SegmentWriter {
     return how;
   }
 
-  /** @returns why a value has no code */
-  code(space: CodeSpace, id: bigint, value: unknown): Skip | undefined {
-    const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-    if (!(bytes instanceof Uint8Array)) return "notAVector";
-    if (bytes.byteLength !== vectorBytes(space.shape)) return "wrongLength";
-    const code = space.codeOf(bytes);
-    if (!code) return "notFinite";
+  add(id: bigint, code: RowCode): void {
     this.#blocks.write(this.#slot, this.#count, code);
     this.#ids[this.#count++] = id;
-    return undefined;
   }
 
   *flush(): Steps<void> {

@@ -73,7 +73,7 @@ export class ColumnReader {
       ? `main.${identifier(tableNameOf(definition.name, "keys"))} AS k`
       : `main.${identifier(table.name)} AS r`;
     const at = `CAST(low + (1.0 * high - low) * n / ${count} AS INTEGER)`;
-    const sql = `WITH span (low, high) AS (SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})), step (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n < ${count - 1}) SELECT (SELECT ${this.#vector} FROM ${rows} WHERE ${id} >= ${at} ORDER BY ${id} LIMIT 1) FROM span, step`;
+    const sql = `WITH span (low, high) AS (SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})), step (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n < ${count - 1}) SELECT ${this.#vector} FROM ${rows} WHERE ${id} IN (SELECT (SELECT ${id} FROM ${ids} WHERE ${id} >= ${at} ORDER BY ${id} LIMIT 1) FROM span, step)`;
     const values: Row[] = yield { type: "rows", sql, params: [] };
     const bytes = vectorBytes(shape);
     return values.flatMap(([value]) => (value instanceof Uint8Array && value.byteLength === bytes ? [value] : []));

@@ -1,6 +1,7 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
 import { CodeBlocks, type CodeKernel, codeKernel } from "../kernel/code-scan.ts";
+import type { RowCode } from "../kernel/coder.ts";
 import type { CodeSpace, SpaceQuery } from "./code-space.ts";
 
 /** Why a row with something in its vector column is not among the codes. */
@@ -153,34 +154,24 @@ export class ResidentCodes {
     return this.#rows > this.#loaded * 2 + WEAR_ROWS || this.#gone * 2 > this.#rows + WEAR_ROWS;
   }
 
+  /** As `setAll` of one row. */
+  set(id: bigint, value: unknown): void {
+    this.setAll([[id, value]]);
+  }
+
   /**
-   * Codes a row, or codes it anew. Until `finishLoad`, ids ascend.
+   * Codes rows, or codes them anew; many at a time cost less. Until `finishLoad`, ids ascend.
    *
-   * @param value - what the vector column holds, not NULL; copied
+   * @param rows - id and what the vector column holds, not NULL; copied
    * @throws {RangeError} when memory ends
    */
-  set(id: bigint, value: unknown): void {
-    const code = this.#judge(value);
-    if (typeof code === "string") {
-      this.delete(id);
-      this.#skipped.set(id, code);
-      return;
-    }
-    this.#skipped.delete(id);
-    let at = this.#isLoading ? undefined : this.#find(id);
-    if (at !== undefined && this.#blockOf(at).slot === undefined) {
-      // Its old code lies on disk, where it stays.
-      this.#erase(at);
-      at = undefined;
-    }
-    at ??= this.#append(id);
-    const block = this.#blockOf(at);
-    const row = at % this.#codes.capacity;
-    this.#codes.write(block.slot!, row, code);
-    if (isGone(block, row)) {
-      block.gone[row >> 3]! &= ~(1 << (row & 7));
-      this.#gone--;
-    }
+  setAll(rows: readonly (readonly [id: bigint, value: unknown])[]): void {
+    const judged = rows.map(([, value]) => judge(value, this.space));
+    const codes = this.space.codesOf(judged.filter((bytes) => typeof bytes !== "string"))[Symbol.iterator]();
+    rows.forEach(([id], i) => {
+      const bytes = judged[i]!;
+      this.#put(id, typeof bytes === "string" ? bytes : (codes.next().value ?? "notFinite"));
+    });
   }
 
   delete(id: bigint): void {
@@ -240,11 +231,27 @@ export class ResidentCodes {
     }
   }
 
-  #judge(value: unknown) {
-    const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-    if (!(bytes instanceof Uint8Array)) return "notAVector";
-    if (bytes.byteLength !== vectorBytes(this.space.shape)) return "wrongLength";
-    return this.space.codeOf(bytes) ?? "notFinite";
+  #put(id: bigint, code: RowCode | Skip): void {
+    if (typeof code === "string") {
+      this.delete(id);
+      this.#skipped.set(id, code);
+      return;
+    }
+    this.#skipped.delete(id);
+    let at = this.#isLoading ? undefined : this.#find(id);
+    if (at !== undefined && this.#blockOf(at).slot === undefined) {
+      // Its old code lies on disk, where it stays.
+      this.#erase(at);
+      at = undefined;
+    }
+    at ??= this.#append(id);
+    const block = this.#blockOf(at);
+    const row = at % this.#codes.capacity;
+    this.#codes.write(block.slot!, row, code);
+    if (isGone(block, row)) {
+      block.gone[row >> 3]! &= ~(1 << (row & 7));
+      this.#gone--;
+    }
   }
 
   #fill(slot: number, block: Block, codes: Uint8Array): void {
@@ -353,6 +360,14 @@ export class Selection {
   maskOf(block: number): Uint8Array | undefined {
     return this.#masks[block];
   }
+}
+
+/** The bytes of what a vector column holds, or why they are no vector of it. */
+export function judge(value: unknown, { shape }: CodeSpace): Uint8Array | Skip {
+  const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+  if (!(bytes instanceof Uint8Array)) return "notAVector";
+  if (bytes.byteLength !== vectorBytes(shape)) return "wrongLength";
+  return bytes;
 }
 
 function isGone({ gone }: Block, row: number): boolean {

@@ -5,10 +5,11 @@ import { processWide } from "../driver/process-wide.ts";
 import { blockRows } from "../kernel/code-scan.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage } from "./chunk.ts";
-import { type CodeSpace, codeSpace, fitModel, isModel, SAMPLE_ROWS } from "./code-space.ts";
+import { type CodeSpace, codeSpace } from "./code-space.ts";
 import { Generations } from "./generation.ts";
 import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
+import { fitModel, isModel, SAMPLE_ROWS } from "./model.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 
 /** The codes of all rows of this snapshot, or why there are none. */
@@ -296,7 +297,7 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
   room.begin(codes);
   let taken = 0;
   yield* new ColumnReader(column).all((batch) => {
-    for (const [id, value] of batch) codes.set(id as bigint, value);
+    codes.setAll(batch as [bigint, unknown][]);
     if (codes.bytes > taken && !room.has(0)) throw new RangeError("more codes than the budget allows");
     taken = codes.bytes;
   });
@@ -310,10 +311,9 @@ function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bi
   for (let i = 0; i < changed.length; i += BATCH_ROWS) {
     const batch = changed.slice(i, i + BATCH_ROWS);
     const gone = new Set(batch);
-    for (const [id, value] of yield* reader.some(batch)) {
-      codes.set(id as bigint, value);
-      gone.delete(id as bigint);
-    }
+    const present = yield* reader.some(batch);
+    codes.setAll(present as [bigint, unknown][]);
+    for (const [id] of present) gone.delete(id as bigint);
     for (const id of gone) codes.delete(id);
   }
 }

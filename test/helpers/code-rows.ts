@@ -1,11 +1,11 @@
 import {
+  type BlockShape,
   CodeBlocks,
   type CodeKernel,
-  type RowCode,
   type ScanInput,
   type Survivors,
 } from "../../src/kernel/code-scan.ts";
-import { roundUp } from "../../src/kernel/module.ts";
+import type { RowCode } from "../../src/kernel/coder.ts";
 
 /** Rows numbered from 0, in blocks of a few rows: what the kernels carry from block to block is tested with few rows. */
 export class CodeRows {
@@ -13,8 +13,8 @@ export class CodeRows {
   #count = 0;
   #slots = 0;
 
-  constructor(codeBytes: number, kernel: CodeKernel, capacity = 7) {
-    this.#blocks = new CodeBlocks({ codeBytes: roundUp(codeBytes, 16) }, kernel, capacity);
+  constructor(shape: BlockShape, kernel: CodeKernel, capacity = 8) {
+    this.#blocks = new CodeBlocks(shape, kernel, capacity);
   }
 
   write(row: number, code: RowCode): void {
@@ -37,6 +37,13 @@ export class CodeRows {
         scan.block(slot, count, first, mask?.subarray(first, first + count));
       }
     } while (scan.again());
-    return scan.survivors();
+    const found = scan.survivors();
+    if (!found) return undefined;
+    // In which order rows are found is the kernel's own affair.
+    const order = [...found.rows.keys()].sort((a, b) => found.rows[a]! - found.rows[b]!);
+    return {
+      rows: Int32Array.from(order, (i) => found.rows[i]!),
+      uppers: Float64Array.from(order, (i) => found.uppers[i]!),
+    };
   }
 }

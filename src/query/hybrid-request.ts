@@ -1,0 +1,154 @@
+import { is, Placeholder, type SQL } from "drizzle-orm";
+import { describe } from "../codec/codec.ts";
+import { casingOf } from "../driver/casing.ts";
+import { type DbLike, type Driver, driverOf } from "../driver/driver.ts";
+import { InvalidOptionError } from "../errors.ts";
+import { definitionOf, type IndexDefinition } from "../migration/definition.ts";
+import { type IndexedVector, isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
+import type { AnyVectorColumn } from "../schema/vector-column.ts";
+import { type Fields, fieldsOf } from "./fetch.ts";
+import { type Fusion, fusionOption } from "./fusion.ts";
+import type { HybridOptions } from "./hybrid.ts";
+import { type KeyedTable, keyedTable } from "./keyed-table.ts";
+import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.ts";
+import { Highlighter } from "./search-highlight.ts";
+import { TextLeg } from "./search-leg.ts";
+import { TEXT_OPTIONS } from "./search-options.ts";
+
+const OPTIONS = ["select", "where", "limit", "offset", "depth", "fusion", "highlight", ...TEXT_OPTIONS] as const;
+
+/** Candidates a leg gives to be fused. */
+export const DEPTH_DEFAULT = 100;
+export const DEPTH_MAX = 10_000;
+
+/** A vector to search by, and the column it is compared with. */
+export interface VectorLeg {
+  /** The column's key in the schema. */
+  readonly name: string;
+  readonly indexed: IndexedVector;
+  readonly query: unknown;
+}
+
+/** What `hybrid` was asked for, its arguments checked. */
+export class HybridRequest {
+  readonly driver: Driver;
+  readonly index: SearchIndex;
+  /** What the code declares. */
+  readonly declared: IndexDefinition;
+  readonly keyed: KeyedTable;
+  readonly fields: Fields;
+  readonly where: SQL | undefined;
+  readonly limit: number;
+  readonly offset: number;
+  readonly depth: number;
+  readonly fusion: Fusion;
+  readonly text: TextLeg | undefined;
+  readonly vectors: readonly VectorLeg[];
+  /** Whether the vectors were given by their columns' names, and so are the parts of a hit. */
+  readonly isByName: boolean;
+  readonly highlighter: Highlighter | undefined;
+
+  constructor(db: DbLike, index: unknown, query: unknown, given: unknown) {
+    this.driver = driverOf(db);
+    if (!isSearchIndex(index)) {
+      throw new InvalidOptionError({ subject: "index", expected: "a searchIndex", got: describe(index) });
+    }
+    this.index = index;
+    const casing = casingOf(db);
+    this.declared = definitionOf(index, casing === undefined ? {} : { casing });
+    this.keyed = keyedTable(index.table);
+    const { text, vector } = checkQuery(query);
+    const options = knownOptions<HybridOptions<unknown>>(given, "hybrid", OPTIONS);
+    this.where = condition(options.where);
+    this.depth = wholeNumber(options.depth, "depth", DEPTH_DEFAULT);
+    if (this.depth < 1 || this.depth > DEPTH_MAX) {
+      throw new InvalidOptionError({
+        subject: "depth",
+        expected: `a whole number, 1..${DEPTH_MAX}`,
+        got: String(this.depth),
+      });
+    }
+    this.offset = wholeNumber(options.offset, "offset", 0);
+    const rest = Math.max(0, this.depth - this.offset);
+    this.limit = wholeNumber(options.limit, "limit", Math.min(LIMIT_DEFAULT, rest));
+    if (this.offset + this.limit > this.depth) {
+      throw new InvalidOptionError({
+        subject: "depth",
+        expected: `offset + limit within the depth of ${this.depth} candidates that are fused`,
+        got: `${this.offset} + ${this.limit}`,
+        hint: `Ask for depth: ${this.offset + this.limit} or more; the same for every page, so that they fit together.`,
+      });
+    }
+    this.isByName = isNamed(vector);
+    this.vectors = vector === undefined ? [] : this.isByName ? named(vector as object, index) : [single(vector, index)];
+    if (text !== undefined) checkHasText(index);
+    this.text =
+      text === undefined
+        ? undefined
+        : new TextLeg({
+            db,
+            driver: this.driver,
+            index,
+            keyed: this.keyed,
+            text: text as string | Placeholder,
+            where: this.where,
+            options,
+          });
+    this.fusion = fusionOption(options.fusion, ["text", "vector", ...index.vectors.map(({ key }) => key)]);
+    this.highlighter = options.highlight === undefined ? undefined : new Highlighter(options.highlight, index);
+    this.fields = fieldsOf(this.keyed, options.select, ["$score", "$text", "$vector", "$highlights"]);
+  }
+}
+
+function checkQuery(query: unknown): { text: unknown; vector: unknown } {
+  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? 0, "hybrid's query", [
+    "text",
+    "vector",
+  ]);
+  if (text !== undefined || vector !== undefined) return { text, vector };
+  throw new InvalidOptionError({ subject: "query", expected: "a text, a vector or both", got: "neither" });
+}
+
+function checkHasText({ name, text }: SearchIndex): void {
+  if (text.length > 0) return;
+  throw new InvalidOptionError({
+    subject: name,
+    expected: "a searchIndex with text columns",
+    got: "one with vectors only",
+  });
+}
+
+/** Whether vectors are given as an object by column. */
+function isNamed(vector: unknown): boolean {
+  const isObject = typeof vector === "object" && vector !== null;
+  return isObject && !Array.isArray(vector) && !ArrayBuffer.isView(vector) && !is(vector, Placeholder);
+}
+
+function single(query: unknown, { name, vectors }: SearchIndex): VectorLeg {
+  const [indexed] = vectors;
+  if (indexed && vectors.length === 1) return { name: indexed.key, indexed, query };
+  const names = vectors.map(({ key }) => key);
+  throw new InvalidOptionError({
+    subject: "vector",
+    expected:
+      vectors.length === 0
+        ? `an index with a vector column; ${name} has none`
+        : `vectors by column, as { ${names[0]}: … }, since ${name} has ${names.join(", ")}`,
+    got: isPlaceholder(query) ? "a placeholder" : describe(query),
+  });
+}
+
+function named(given: object, { name, vectors }: SearchIndex): VectorLeg[] {
+  const known = vectors.map(({ key }) => key);
+  const queries = knownOptions<Record<string, unknown>>(given, `${name}'s vectors`, known);
+  const legs = vectors.flatMap((indexed) =>
+    queries[indexed.key] === undefined ? [] : [{ name: indexed.key, indexed, query: queries[indexed.key] }],
+  );
+  if (legs.length > 0) return legs;
+  throw new InvalidOptionError({ subject: "vector", expected: `a vector for ${known.join(", ")}`, got: "none" });
+}
+
+/** A vector column as `nearest` takes it. */
+export function columnOf({ indexed }: VectorLeg): AnyVectorColumn {
+  return indexed.column as AnyVectorColumn;
+}
