@@ -170,7 +170,7 @@ export class ResidentCodes {
    * @throws {RangeError} when memory ends
    */
   setAll(rows: readonly (readonly [id: bigint, value: unknown])[]): void {
-    const judged = rows.map(([, value]) => this.#judge(value));
+    const judged = rows.map(([, value]) => judge(value, this.space));
     const codes = this.space.codesOf(judged.filter((bytes) => typeof bytes !== "string"))[Symbol.iterator]();
     rows.forEach(([id], i) => {
       const bytes = judged[i]!;
@@ -257,13 +257,6 @@ export class ResidentCodes {
       block.gone[row >> 3]! &= ~(1 << (row & 7));
       this.#gone--;
     }
-  }
-
-  #judge(value: unknown): Uint8Array | Skip {
-    const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-    if (!(bytes instanceof Uint8Array)) return "notAVector";
-    if (bytes.byteLength !== vectorBytes(this.space.shape)) return "wrongLength";
-    return bytes;
   }
 
   #fill(slot: number, block: Block, codes: Uint8Array): void {
@@ -374,6 +367,14 @@ export class Selection {
   }
 }
 
+/** The bytes of what a vector column holds, or why they are no vector of it. */
+export function judge(value: unknown, { shape }: CodeSpace): Uint8Array | Skip {
+  const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+  if (!(bytes instanceof Uint8Array)) return "notAVector";
+  if (bytes.byteLength !== vectorBytes(shape)) return "wrongLength";
+  return bytes;
+}
+
 function isGone({ gone }: Block, row: number): boolean {
   return (gone[row >> 3]! & (1 << (row & 7))) !== 0;
 }
@@ -385,7 +386,7 @@ function countBits(bytes: Uint8Array): number {
 }
 
 /** The first place whose id is not smaller. */
-function bisect(ids: BigInt64Array, count: number, id: bigint): number {
+export function bisect(ids: BigInt64Array, count: number, id: bigint): number {
   let from = 0;
   let to = count;
   while (from < to) {
