@@ -187,26 +187,32 @@ function inWriteTransaction<T>(client: Database, work: (snapshot: Snapshot) => T
   }
 }
 
+/**
+ * The lock is asked for once, without waiting. An exclusive one: with a WAL it is no more than that of a writer; without, the
+ * COMMIT could else be refused because another connection reads, and all that was done be lost.
+ */
 function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "closed" | "readonly" {
   if (!client.open) return "closed";
   if (client.readonly) return "readonly";
   if (client.inTransaction) return "busy";
   let timeout: unknown;
+  let hasBegun = false;
   try {
     timeout = prepare(client, "PRAGMA busy_timeout").all()[0]![0];
     prepare(client, "PRAGMA busy_timeout = 0").all();
-    client.prepare("BEGIN IMMEDIATE").run();
+    client.prepare("BEGIN EXCLUSIVE").run();
+    hasBegun = true;
     const value = work();
     client.prepare("COMMIT").run();
     return { value };
   } catch (error) {
-    const { code } = Object(error) as { code?: unknown };
-    if (isBusy(error) || (typeof code === "string" && /^SQLITE_(BUSY|LOCKED)/.test(code))) return "busy";
-    if (typeof code === "string" && code.startsWith("SQLITE_READONLY")) return "readonly";
+    const code = String(Object(error).code);
+    if (!hasBegun && (isBusy(error) || /^SQLITE_(BUSY|LOCKED)/.test(code))) return "busy";
+    if (code.startsWith("SQLITE_READONLY")) return "readonly";
     throw error;
   } finally {
     if (client.open) {
-      // COMMIT, too, is refused while another connection reads, unless the journal is a WAL.
+      // SQLite itself ends the transaction on a few errors, a full disk among them.
       if (client.inTransaction) client.prepare("ROLLBACK").run();
       if (timeout !== undefined) restore(client, `PRAGMA busy_timeout = ${timeout}`);
     }

@@ -114,11 +114,13 @@ export interface Driver<TKind extends Kind = Kind> {
    */
   bare(sql: string): Result<TKind, readonly Row[]>;
   /**
-   * Runs all steps in one write transaction of its own, if it can begin and end without waiting for a lock: neither while the
-   * app has a transaction or a statement open on the connection, nor while another connection writes. Undefined where the
-   * driver cannot.
+   * Runs all steps in one write transaction of its own, if it can begin without waiting for a lock: neither while the app has
+   * a transaction or a statement open on the connection, nor while another connection writes. Undefined where the driver
+   * cannot.
    *
-   * @returns what the steps returned; `busy` for a later time, `closed` or `readonly` for none. Nothing stays of steps that ran
+   * @returns what the steps returned; `busy` where they have not begun and may later; `closed`; or `readonly`, and nothing of
+   * them stays
+   * @throws what they throw, and what SQLite does where it cannot write; nothing of them stays
    */
   readonly tryWrite?: <T>(steps: () => Steps<T>) => { readonly value: T } | "busy" | "closed" | "readonly";
   /** Makes an SQL function; undefined where the driver cannot. */

@@ -103,6 +103,8 @@ export interface OneBitQuery {
 export interface OneBitFound {
   readonly rows: Int32Array;
   readonly uppers: Float32Array;
+  /** All other rows lie below. */
+  readonly threshold: number;
 }
 
 /** f32 parameters of a row: offset, scale, error. */
@@ -328,6 +330,7 @@ export class OneBitBlocks {
         const floats = new Float32Array(buffer, listAt, left * 2);
         const integers = new Int32Array(buffer, listAt, left * 2);
         return {
+          threshold: new Float32Array(buffer, stateAt, 1)[0]!,
           rows: Int32Array.from({ length: left }, (_, i) => integers[i * 2 + 1]!),
           uppers: Float32Array.from({ length: left }, (_, i) => floats[i * 2]!),
         };

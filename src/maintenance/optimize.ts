@@ -4,9 +4,9 @@ import { IndexDetachedError, IndexFormatError, TransactionOpenError, Unsupported
 import { identifier } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import { CHUNK_FORMAT } from "../vector/chunk.ts";
-import { Fold } from "../vector/fold.ts";
+import { clearLeftOvers, Fold, type FoldResult } from "../vector/fold.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
-import { noteStored } from "../vector/resident-column.ts";
+import { noteStored, reportDamage } from "../vector/resident-column.ts";
 import { type LongWorkOptions, outsideTransactions, pause, SLICE_MS } from "./slices.ts";
 import { firstRow, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
 
@@ -78,28 +78,56 @@ export async function foldColumns(
 async function foldColumn(driver: Driver, column: IndexedColumn, options: LongWorkOptions): Promise<number> {
   const { onProgress, signal } = options;
   for (;;) {
-    const fold = new Fold(driver.connection, column, {
-      sliceMs: SLICE_MS,
-      isWhole: true,
-      isChecked: true,
-      onProgress: onProgress && ((done, total) => onProgress({ done, total })),
-    });
-    let result = await outsideTransactions(driver, signal, () => fold.slice());
-    while (!result) {
-      await pause();
-      signal?.throwIfAborted();
-      result = await outsideTransactions(driver, signal, () => fold.slice());
-    }
+    const fold = new Fold(driver.connection, column, { sliceMs: SLICE_MS, isWhole: true, isChecked: true });
+    const result = await folded(driver, column, fold, options);
+    if (result.damage) reportDamage(driver.connection, column, result.damage);
     if (result.storedTo !== undefined) {
       noteStored(driver.connection, column, result.storedTo);
+      onProgress?.({ done: result.rows, total: result.rows });
       return result.rows;
     }
     if (result.outcome === "newer") throw newerFormat(column);
     // Another process folded, a file was restored, a table altered: what is there now decides.
+    await pause();
+    signal?.throwIfAborted();
     const fresh = await driver.run((snapshot) => columnAgain(driver, snapshot, column));
     if (!fresh) return 0;
     column = fresh;
   }
+}
+
+async function folded(
+  driver: Driver,
+  column: IndexedColumn,
+  fold: Fold,
+  { onProgress, signal }: LongWorkOptions,
+): Promise<FoldResult> {
+  try {
+    for (;;) {
+      const result = await outsideTransactions(driver, signal, () => fold.slice());
+      if (result) return result;
+      const { done, total } = fold.progress;
+      if (total !== undefined) onProgress?.({ done, total: Math.max(done, total) });
+      await pause();
+      signal?.throwIfAborted();
+    }
+  } catch (error) {
+    await clear(driver, column);
+    throw error;
+  }
+}
+
+/** Deletes what a fold that ended early has left behind. What cannot be deleted now, the next one deletes. */
+async function clear(driver: Driver, column: IndexedColumn): Promise<void> {
+  let outcome: ReturnType<NonNullable<Driver["tryWrite"]>> = "busy";
+  do {
+    try {
+      outcome = driver.tryWrite!(() => clearLeftOvers(column));
+    } catch {
+      return;
+    }
+    await pause();
+  } while (typeof outcome === "object" && outcome.value === false);
 }
 
 function newerFormat({ definition, column }: IndexedColumn): IndexFormatError {

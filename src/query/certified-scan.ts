@@ -1,25 +1,23 @@
-import { and, isNotNull, sql } from "drizzle-orm";
 import type { Attachment } from "../change/attachment.ts";
-import { vectorBytes } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Driver, Row, SelectBuilder, Steps } from "../driver/driver.ts";
+import type { DbLike, Driver, Row, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
-import { scorerFor } from "../kernel/kernel.ts";
 import { columnName } from "../migration/definition.ts";
-import { collate, identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
-import { isSameName, tableNameOf } from "../schema/names.ts";
+import { isSameName } from "../schema/names.ts";
 import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
+import type { SpaceQuery } from "../vector/code-space.ts";
 import type { ColumnSpace } from "../vector/column-space.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
-import type { ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
+import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
+import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip } from "../vector/resident-codes.ts";
 import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
+import { Matching } from "./matching.ts";
 import type { NearestRequest } from "./nearest-request.ts";
-import { NearestRows } from "./nearest-rows.ts";
+import { BATCH_ROWS, type Bounds, CodesContradicted, Rescoring } from "./rescoring.ts";
 import type { Values } from "./search-query.ts";
 
 /** Why a plan gives no answer. */
@@ -43,18 +41,21 @@ export interface CertifiedInput {
  */
 const SURVIVORS_SHARE = 1 / 20;
 const SURVIVORS_MIN = 1000;
-/**
- * With more likely rows than this share, codes for exact answers are the better ones; where there are none, reading all rows is
- * only beyond a quarter.
- */
-const LIKELY_SHARE = 1 / 20;
+/** So many likely rows by 1-bit codes alone, and all rows are read in order. */
 const LIKELY_ALONE_SHARE = 1 / 4;
+/** Rows of the first batch after a scan of 1-bit codes alone, or twice as many as are wanted. */
+const FIRST_ROWS = 32;
 /** Bytes of a head that are scanned in the time of a byte of 1-bit codes, which need a second look at more rows. */
 const HEAD_RATIO = 1.5;
-/** Rows of the first batch after a scan of 1-bit codes, or twice as many as are wanted. */
-const FIRST_ROWS = 32;
-/** Survivors whose vectors are read by one statement. */
-const BATCH_ROWS = 256;
+
+/** Rows a walk looks at first, beside those asked for. */
+const WALK_ROWS = 12;
+/** Rows it looks at at most: their conditions and one more scan cost about as much as the query without a condition. */
+const WALK_ROWS_MAX = 320;
+/** 1-bit codes leave more rows, of which the first few rule most out. */
+const LIKELY_WALK_ROWS_MAX = 800;
+/** By how much more than the share of matches so far suggests it looks at. */
+const WALK_MARGIN = 1.5;
 
 /**
  * Answers from the resident codes of an index: what the codes cannot rule out is read from the table and scored by the
@@ -96,127 +97,283 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
   });
   considerFold(driver, column, resident);
   if (resident.refusal !== undefined) return resident;
-  const { codes } = resident;
-  const generations = new Generations(column);
   const ready = performance.now();
-  let among: Selection | undefined;
-  if (request.where) {
-    // Rows are selected only while nothing can change the codes: no step of these does.
-    among = codes.selection();
-    if (!(yield* select(among, { request, db, values }, column)))
-      return fault(driver, "a row that matches is not among its codes");
+  const encoded = request.query(values);
+  const { codes } = resident;
+  const { space } = codes;
+  const isLikelyEnough = request.recall < 1 && isWorthIt(space, request.where !== undefined);
+  const generations = new Generations(column);
+  const base: BaseScan = {
+    codes,
+    encoded,
+    maxDistance: request.maxDistance,
+    wanted: request.offset + request.limit,
+    read: (source) => generations.codes(source),
+    rescoring: (k, bounds) => Rescoring.begin({ request, column, db, encoded, bounds, k }),
+  };
+  try {
+    const matching = request.where ? new Matching(request, db, values, column) : undefined;
+    const answer = yield* isLikelyEnough ? likely(base, matching, request.recall) : certified(base, matching);
+    if ("refusal" in answer) return answer;
+    const { plan, rescoring, scanMs, size, skipped, scanBytes, inDoubt } = answer;
+    const end = performance.now();
+    return {
+      plan,
+      candidates: rescoring.sorted().slice(request.offset),
+      kernel: codes.kernel,
+      sql: rescoring.sql,
+      rowsScanned: size + skipped.wrongLength + skipped.notFinite + skipped.notAVector,
+      rowsInDoubt: inDoubt,
+      rowsRescored: rescoring.rescored,
+      rowsSkipped: skipped,
+      bytesRead: scanBytes + rescoring.bytesRead,
+      ms: { catchUp: ready - start, scan: scanMs, score: end - ready - scanMs },
+    };
+  } catch (error) {
+    if (!(error instanceof CodesContradicted)) throw error;
+    forgetCodes(driver.connection);
+    return { refusal: `the codes contradict the table: ${error.message}`, isFault: true };
   }
-  const size = among ? among.size : codes.size;
-  const rowsSkipped = countOf(among ? among.skipped : codes.skipped.values());
-  if (rowsSkipped.wrongLength > 0 && size + rowsSkipped.notFinite === 0) {
-    return { refusal: "no vector has the length the column declares" };
-  }
-  const k = Math.min(request.offset + request.limit, size);
-  const narrowed = yield* narrow({ request, values, codes, among, k }, (source) => generations.codes(source));
-  if ("refusal" in narrowed) return narrowed;
-  const { plan, survivors, isProven, floorOf } = narrowed;
-  const scanned = performance.now();
+}
 
-  const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
-  const nearest = new NearestRows(k, request.maxDistance, yield* request.collations());
-  const statement = vectorsSql({ request, db }, column);
-  let rescored = 0;
-  while (rescored < survivors.length && survivors[rescored]!.upper >= floorOf(nearest.bound)) {
-    // The first rows tell how many more are worth reading, which with 1-bit codes are few.
-    const most = !isProven && rescored === 0 ? Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)) : BATCH_ROWS;
-    const floor = floorOf(nearest.bound);
-    const batch = survivors.slice(rescored, rescored + most).filter(({ upper }) => upper >= floor);
-    const rows: Row[] = yield { type: "rows", sql: statement, params: [`[${batch.map(({ id }) => id).join(",")}]`] };
-    rescored += batch.length;
-    const uppers = new Map(batch.map(({ id, upper }: Survivor) => [id, upper]));
-    const blobs = rows.map((row) => row[1]);
-    const expected = vectorBytes(request.shape);
-    const isWhole = (blob: unknown): blob is Uint8Array => blob instanceof Uint8Array && blob.byteLength === expected;
-    if (rows.length !== batch.length || !blobs.every(isWhole)) return fault(driver, "a coded row has no vector");
-    for (let from = 0; from < rows.length; from += scorer.capacity) {
-      const distances = scorer.score(blobs.slice(from, from + scorer.capacity));
-      for (let at = 0; at < distances.length; at++) {
-        const [id, , ...key] = rows[from + at]!;
-        const distance = distances[at]!;
-        // Otherwise the codes are those of another vector, or the proof is wrong. 1-bit codes prove nothing.
-        const isWithin = !isProven || uppers.get(id as bigint)! >= floorOf(distance);
-        if (!Number.isFinite(distance) || !isWithin) return fault(driver, "a row lies nearer than its code says");
-        if (distance <= nearest.bound) nearest.offer(distance, key);
-      }
-    }
+/** What a scan of codes needs, whatever the codes and the condition. */
+interface BaseScan {
+  readonly codes: ResidentCodes;
+  /** The query as the column stores it. */
+  readonly encoded: Uint8Array;
+  readonly maxDistance: number;
+  /** Rows from the nearest on, those that `offset` passes over included. */
+  readonly wanted: number;
+  readonly read: ReadCodes;
+  rescoring(k: number, bounds: Bounds): Steps<Rescoring>;
+}
+
+/** One of codes for exact answers. */
+interface CodeScan extends BaseScan {
+  readonly query: SpaceQuery;
+}
+
+interface Scanned {
+  readonly plan: Found["plan"];
+  readonly rescoring: Rescoring;
+  readonly scanMs: number;
+  /** Rows that were asked. */
+  readonly size: number;
+  readonly skipped: RowsSkipped;
+  readonly scanBytes: number;
+  /** Rows that the codes have left. */
+  readonly inDoubt: number;
+}
+
+/** Exact answers. */
+function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scanned | Refusal> {
+  const { codes, encoded } = base;
+  if (!codes.space.isExact) return { refusal: "the index keeps 1-bit codes alone" };
+  const scan: CodeScan = { ...base, query: codes.space.query(encoded) };
+  const { query } = scan;
+  const walked =
+    matching &&
+    (yield* walk(scan, matching, {
+      plan: "certified scan",
+      bounds: provenBounds(query),
+      rowsMax: WALK_ROWS_MAX,
+      search: (k, maxDistance) =>
+        codes.search({ query, k, maxDistance, most: mostSurvivors(codes), among: undefined }, base.read),
+    }));
+  if (walked) return walked;
+  const start = performance.now();
+  const asked = yield* ask(scan, matching);
+  return "refusal" in asked ? asked : yield* scanAmong(scan, asked, start);
+}
+
+/** Answers with the recall asked for: the rows that are likely enough among the nearest by their 1-bit codes are looked at. */
+function* likely(base: BaseScan, matching: Matching | undefined, recall: number): Steps<Scanned | Refusal> {
+  const start = performance.now();
+  const { codes, encoded, maxDistance, read } = base;
+  const { space } = codes;
+  const factor = factorFor(recall, space.oneBit!.spread);
+  if (matching && !space.isExact) {
+    const query = codes.likelyQuery(encoded, factor);
+    const walked = yield* walk(base, matching, {
+      plan: "1-bit scan",
+      bounds: likelyBounds(query),
+      rowsMax: LIKELY_WALK_ROWS_MAX,
+      *search(k, maxDistance) {
+        const most = mostSurvivors(codes);
+        const found = yield* codes.searchLikely({ query, k, maxDistance, most, among: undefined }, read);
+        return found && { survivors: found.rows(), threshold: found.threshold, bytesRead: codes.likelyBytes };
+      },
+    });
+    if (walked) return walked;
   }
-  const end = performance.now();
+  const asked = yield* ask(base, matching);
+  if ("refusal" in asked) return asked;
+  const { among, k, size, skipped } = asked;
+  const share = space.isExact ? SURVIVORS_SHARE : LIKELY_ALONE_SHARE;
+  const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * share));
+  if (k === 0 || k > most) {
+    if (space.isExact) return yield* scanAmong({ ...base, query: space.query(encoded) }, asked, start);
+    if (k > 0) return { refusal: "more rows are asked for than reading one by one is good for" };
+  }
+  const query = codes.likelyQuery(encoded, factor);
+  const found = k === 0 ? undefined : yield* codes.searchLikely({ query, k, maxDistance, most, among }, read);
+  if (space.isExact) {
+    // The codes for exact answers cost far less than vectors, and rule most of the likely rows out.
+    const scan: CodeScan = { ...base, query: space.query(encoded) };
+    if (!found) return yield* scanAmong(scan, asked, start);
+    const among = found.selection();
+    const scanned = yield* scanAmong(scan, { ...asked, among }, start);
+    if ("refusal" in scanned) return scanned;
+    return { ...scanned, plan: "1-bit scan", size, scanBytes: scanned.scanBytes + codes.likelyBytes };
+  }
+  if (!found && k > 0) return { refusal: "more rows are likely than reading one by one is good for" };
+  const survivors = found?.rows() ?? [];
+  const scanMs = performance.now() - start;
+  const rescoring = yield* base.rescoring(k, likelyBounds(query));
+  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; ) {
+    // The first rows tell how many more are worth reading.
+    const batch = survivors.slice(i, i + (i === 0 ? Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)) : BATCH_ROWS));
+    const { floor } = rescoring;
+    yield* rescoring.score(batch.filter(({ upper }) => upper >= floor));
+    i += batch.length;
+  }
+  const inDoubt = survivors.length;
+  return { plan: "1-bit scan", rescoring, scanMs, size, skipped, scanBytes: codes.likelyBytes, inDoubt };
+}
+
+/**
+ * Heads for exact answers that are no longer than the bits are scanned as fast, and the answer has no gaps. Under a condition most
+ * of the time goes into asking which rows match, and exact codes ask for the fewest.
+ */
+function isWorthIt({ isExact, headBytes, oneBit }: ColumnSpace, isFiltered: boolean): boolean {
+  return oneBit !== undefined && (!isExact || (!isFiltered && headBytes * 8 > oneBit.shape.width * HEAD_RATIO));
+}
+
+function likelyBounds(query: OneBitSpaceQuery): Bounds {
   return {
-    plan,
-    candidates: nearest.sorted().slice(request.offset),
-    kernel: codes.kernel,
-    sql: statement,
-    rowsScanned: size + rowsSkipped.wrongLength + rowsSkipped.notFinite + rowsSkipped.notAVector,
-    rowsInDoubt: survivors.length,
-    rowsRescored: rescored,
-    rowsSkipped,
-    bytesRead: (plan === "1-bit scan" ? codes.likelyBytes : codes.scanBytes) + rescored * vectorBytes(request.shape),
-    ms: { catchUp: ready - start, scan: scanned - ready, score: end - scanned },
+    isProven: false,
+    floorOf: (distance) => (Number.isFinite(distance) ? query.similarityOf(distance) : Number.NEGATIVE_INFINITY),
   };
 }
 
-interface NarrowInput {
-  readonly request: NearestRequest;
-  readonly values: Values;
-  readonly codes: ResidentCodes;
+/** Which rows are asked. */
+interface Asked {
+  /** Undefined for all. */
   readonly among: Selection | undefined;
   readonly k: number;
+  readonly size: number;
+  readonly skipped: RowsSkipped;
 }
 
-/** The rows that the codes leave, best first. */
-interface Narrowed {
-  readonly plan: Found["plan"];
-  readonly survivors: readonly Survivor[];
-  /** Whether bounds are proven, so that a row that lies nearer than its own has another code than it should. */
-  readonly isProven: boolean;
-  /** No row whose distance is at most this needs to be looked for below this bound. */
-  floorOf(distance: number): number;
-}
-
-/** Heads for exact answers that are no longer than the bits are scanned as fast, and the answer has no gaps. */
-function isWorthIt({ isExact, headBytes, oneBit }: ColumnSpace): boolean {
-  return !isExact || headBytes * 8 > oneBit!.shape.width * HEAD_RATIO;
-}
-
-/** Scans the codes that the recall asked for calls for: those of 1 bit where less than all is enough and they tell rows apart. */
-function* narrow({ request, values, codes, among, k }: NarrowInput, read: ReadCodes): Steps<Narrowed | Refusal> {
-  const { space } = codes;
-  const encoded = request.query(values);
-  const { maxDistance, recall } = request;
-  if (recall < 1 && space.oneBit && isWorthIt(space)) {
-    const share = space.isExact ? LIKELY_SHARE : LIKELY_ALONE_SHARE;
-    const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * share));
-    if (k === 0) return { plan: "1-bit scan", survivors: [], isProven: false, floorOf: () => 0 };
-    if (k <= most) {
-      const factor = factorFor(recall, space.oneBit.spread);
-      const likely = yield* codes.searchLikely({ encoded, factor, k, maxDistance, most, among }, read);
-      if (likely && space.isExact) {
-        // The codes for exact answers cost far less than vectors, and rule most of the likely rows out.
-        const query = space.query(encoded);
-        const search = { query, k, maxDistance, most, among: likely.selection() };
-        const survivors = yield* codes.search(search, read);
-        if (survivors) {
-          return { plan: "1-bit scan", survivors, isProven: true, floorOf: (distance) => query.floorOf(distance) };
-        }
-      } else if (likely) {
-        const floorOf = (distance: number) =>
-          Number.isFinite(distance) ? likely.query.similarityOf(distance) : Number.NEGATIVE_INFINITY;
-        return { plan: "1-bit scan", survivors: likely.rows(), isProven: false, floorOf };
-      }
-    }
-    if (!space.isExact) return { refusal: "more rows are likely than reading one by one is good for" };
+function* ask({ codes, wanted }: BaseScan, matching: Matching | undefined): Steps<Asked | Refusal> {
+  // Rows are selected only while nothing can change the codes: no step of these does.
+  const among = matching ? codes.selection() : undefined;
+  if (among && !(yield* matching!.all(among))) {
+    throw new CodesContradicted("a row that matches is not among its codes");
   }
-  const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * SURVIVORS_SHARE));
+  const size = among ? among.size : codes.size;
+  const skipped = countOf(among ? among.skipped : codes.skipped.values());
+  if (skipped.wrongLength > 0 && size + skipped.notFinite === 0) {
+    return { refusal: "no vector has the length the column declares" };
+  }
+  return { among, k: Math.min(wanted, size), size, skipped };
+}
+
+/** Scans the codes of all rows that are asked. */
+function* scanAmong(
+  { codes, query, maxDistance, read, rescoring: begin }: CodeScan,
+  { among, k, size, skipped }: Asked,
+  start: number,
+): Steps<Scanned | Refusal> {
+  const most = mostSurvivors(codes);
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
-  const query = space.query(encoded);
-  const survivors = k === 0 ? [] : yield* codes.search({ query, k, maxDistance, most, among }, read);
-  if (!survivors) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
-  return { plan: "certified scan", survivors, isProven: true, floorOf: (distance) => query.floorOf(distance) };
+  const found = k === 0 ? NOTHING_FOUND : yield* codes.search({ query, k, maxDistance, most, among }, read);
+  if (!found) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
+  const scanMs = performance.now() - start;
+  const rescoring = yield* begin(k, provenBounds(query));
+  const { survivors } = found;
+  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
+    yield* rescoring.score(survivors.slice(i, i + BATCH_ROWS));
+  }
+  const { bytesRead: scanBytes } = found;
+  return { plan: "certified scan", rescoring, scanMs, size, skipped, scanBytes, inDoubt: survivors.length };
+}
+
+function provenBounds(query: SpaceQuery): Bounds {
+  return { isProven: true, floorOf: (distance) => query.floorOf(distance) };
+}
+
+/**
+ * Looks at rows in the order of their bounds, whether they match, until enough do; in a second round at as many more as the share
+ * of matches suggests. The rows a round does not look at are less similar than its threshold: the answer is exact as soon
+ * as the last row wanted is surely not.
+ *
+ * @returns undefined where matches are too rare for that, and reading all of them is cheaper
+ */
+function* walk(
+  { codes, maxDistance, wanted, rescoring: begin }: BaseScan,
+  matching: Matching,
+  { plan, bounds, rowsMax, search }: Walk,
+): Steps<Scanned | undefined> {
+  // Whether rows that have no code match nobody has asked; and codes on disk are not read twice.
+  if (codes.skipped.size > 0 || codes.streamed > 0 || wanted === 0) return undefined;
+  let k = 2 * wanted + WALK_ROWS;
+  if (k > Math.min(rowsMax, codes.size)) return undefined;
+  const start = performance.now();
+  const rescoring = yield* begin(wanted, bounds);
+  const seen = new Set<bigint>();
+  let matches = 0;
+  let scanBytes = 0;
+  let scanMs = 0;
+  for (let round = 0; round < 2; round++) {
+    const found = yield* search(k, maxDistance);
+    scanMs = performance.now() - start;
+    if (!found) return undefined;
+    scanBytes += found.bytesRead;
+    const unseen = found.survivors.filter(({ id }) => !seen.has(id));
+    if (bounds.isProven && seen.size + unseen.length > rowsMax) return undefined;
+    for (let i = 0; i < unseen.length && unseen[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
+      const batch = unseen.slice(i, i + BATCH_ROWS);
+      for (const { id } of batch) seen.add(id);
+      const matched = yield* matching.among(batch.map(({ id }) => id));
+      matches += matched.size;
+      yield* rescoring.score(batch.filter(({ id }) => matched.has(id)));
+      const isRare = wanted * seen.size > rowsMax * Math.max(matches, 1);
+      if (!bounds.isProven && (isRare || seen.size > rowsMax)) return undefined;
+    }
+    // A scan that nothing but `maxDistance` has ended leaves no row out.
+    const isAll = found.threshold <= bounds.floorOf(maxDistance);
+    if (isAll || (rescoring.isFull && rescoring.floor >= found.threshold)) {
+      const skipped = { wrongLength: 0, notFinite: 0, notAVector: 0 };
+      return {
+        plan,
+        rescoring,
+        scanMs,
+        size: seen.size,
+        skipped,
+        scanBytes,
+        inDoubt: found.survivors.length,
+      };
+    }
+    k = Math.ceil(((wanted * seen.size) / Math.max(matches, 1)) * WALK_MARGIN) + WALK_ROWS;
+    if (k > rowsMax || k > codes.size) return undefined;
+  }
+  return undefined;
+}
+
+/** Which codes a walk goes by. */
+interface Walk {
+  readonly plan: Found["plan"];
+  readonly bounds: Bounds;
+  /** Rows it looks at at most. */
+  readonly rowsMax: number;
+  search(k: number, maxDistance: number): Steps<CodesFound | undefined>;
+}
+
+const NOTHING_FOUND: CodesFound = { survivors: [], threshold: Number.NEGATIVE_INFINITY, bytesRead: 0 };
+
+function mostSurvivors({ size }: ResidentCodes): number {
+  return Math.max(SURVIVORS_MIN, Math.floor(size * SURVIVORS_SHARE));
 }
 
 /** The column as the index knows it, unless what is asked is not what is indexed. */
@@ -237,77 +394,9 @@ function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColu
     keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
   if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
   if (!declared.exact && declared.element !== "bit" && request.recall === 1) {
-    return {
-      refusal: "the index keeps 1-bit codes alone, and all nearest rows are asked for: a recall below 1 would use them",
-    };
+    return { refusal: "the index keeps 1-bit codes alone: ask for a recall below 1 to have them used" };
   }
   return indexedColumnOf(attachment, declared) ?? { refusal: "the index is not attached" };
-}
-
-/** Selects the rows that match `where`. False when one of them is unknown to the codes. */
-function* select(
-  among: Selection,
-  { request, db, values }: Pick<CertifiedInput, "request" | "db" | "values">,
-  column: IndexedColumn,
-): Steps<boolean> {
-  let isKnown = true;
-  yield {
-    type: "scan",
-    build: () => matchingSelect(request, db, column),
-    values,
-    batchRows: 1024,
-    onRows(rows) {
-      for (const [id] of rows) isKnown = among.add(id as bigint) && isKnown;
-    },
-  };
-  return isKnown;
-}
-
-/**
- * The select of the ids of rows that match.
- *
- * SQL: `select "id" from "docs" where "embedding" is not null and …`; the keys of other tables are looked up in the map, outside
- * the condition's sight.
- */
-function matchingSelect(
-  { keyed: { key, table }, column: vector, where }: NearestRequest,
-  db: DbLike,
-  { definition, table: facts }: IndexedColumn,
-): SelectBuilder {
-  const condition = and(isNotNull(vector), where);
-  if (definition.key.isRowid) {
-    return db
-      .select({ id: sql`${key[0]}` })
-      .from(table)
-      .where(condition);
-  }
-  const casing = casingOf(db);
-  const matching = db
-    .select(Object.fromEntries(key.map((part, i) => [`p${i}`, sql`${part}`.as(`p${i}`)])))
-    .from(table)
-    .where(condition)
-    .as("_dv_match");
-  const on = facts.key.map((part, i) => {
-    const at = key.findIndex((declared) => isSameName(columnName(declared, casing), part.column));
-    return sql.raw(`"_dv_key".k${i} = "_dv_match".p${at}${collate(part)}`);
-  });
-  const keys = sql`${sql.identifier(tableNameOf(definition.name, "keys"))} "_dv_key"`;
-  return db
-    .select({ id: sql.raw(`"_dv_key".id`) })
-    .from(matching)
-    .innerJoin(keys, sql.join(on, sql` and `));
-}
-
-/** Reads id, vector and key of rows by their ids, a JSON array. */
-function vectorsSql({ request, db }: Pick<CertifiedInput, "request" | "db">, column: IndexedColumn): string {
-  const { id, rows } = identityOf(column.definition, column.table);
-  const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
-  return `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
-}
-
-function fault({ connection }: Driver, what: string): Refusal {
-  forgetCodes(connection);
-  return { refusal: `the codes contradict the table: ${what}`, isFault: true };
 }
 
 function countOf(skips: Iterable<Skip>): RowsSkipped {

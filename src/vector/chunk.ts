@@ -54,11 +54,15 @@ export function ownerOf(index: string, column: string): Owner {
   return [checksum(bytes), checksum(reversed)];
 }
 
-export function encodeChunk({ kind, owner, unit, stamp, part, count }: ChunkHeader, payload: Uint8Array): Uint8Array {
+/** @param header.format - of another version, for tests */
+export function encodeChunk(
+  { kind, owner, unit, stamp, part, count, format = CHUNK_FORMAT }: ChunkHeader & { readonly format?: number },
+  payload: Uint8Array,
+): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + payload.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
-  view.setUint16(4, CHUNK_FORMAT, true);
+  view.setUint16(4, format, true);
   view.setUint16(6, KINDS[kind], true);
   view.setUint32(8, owner[0], true);
   view.setUint32(12, owner[1], true);
@@ -87,12 +91,13 @@ export function decodeChunk(stored: unknown, expected: Expected): { header: Chun
   if (!(stored instanceof Uint8Array) || stored.length < HEADER_BYTES) throw new ChunkDamage(`${name} is no chunk`);
   const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
   if (view.getUint32(0, true) !== MAGIC) throw new ChunkDamage(`${name} is no chunk`);
-  if (view.getUint16(4, true) > CHUNK_FORMAT) {
-    throw new ChunkDamage(`${name} has format ${view.getUint16(4, true)}, of a newer version of the library`, true);
-  }
   const length = view.getUint32(40, true);
   if (length !== stored.length - HEADER_BYTES || view.getUint32(44, true) !== checksumOf(stored)) {
     throw new ChunkDamage(`the checksum of ${name} is wrong`);
+  }
+  // Later formats keep the header and its checksum, so that a flipped bit is not taken for one of them.
+  if (view.getUint16(4, true) > CHUNK_FORMAT) {
+    throw new ChunkDamage(`${name} has format ${view.getUint16(4, true)}, of a newer version of the library`, true);
   }
   const kind = (Object.keys(KINDS) as (keyof typeof KINDS)[]).find((each) => KINDS[each] === view.getUint16(6, true));
   const header = {

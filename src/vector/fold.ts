@@ -1,14 +1,22 @@
-import { followLog } from "../change/log.ts";
 import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { codeKernel } from "../kernel/code-scan.ts";
+import type { RowCode } from "../kernel/coder.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
-import { encodeManifest, Generations, type LogPlace, type Manifest, type Segment, type Unit } from "./generation.ts";
+import {
+  encodeManifest,
+  Generations,
+  type LogPlace,
+  type Manifest,
+  type Segment,
+  type StoredColumn,
+  type Unit,
+} from "./generation.ts";
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
-import type { ResidentCodes, Skip } from "./resident-codes.ts";
+import { bisect, judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
 import { RowBlocks, spaceBlockRows } from "./row-blocks.ts";
 
@@ -21,6 +29,8 @@ export interface FoldResult {
   readonly rows: number;
   /** The row of the log up to which the generation on disk goes. */
   readonly storedTo: bigint | undefined;
+  /** What was wrong with the generation there was, and no longer matters. */
+  readonly damage: ChunkDamage | undefined;
 }
 
 export interface FoldOptions {
@@ -30,7 +40,15 @@ export interface FoldOptions {
   readonly isWhole: boolean;
   /** Whether every chunk is looked at, and all is written anew where one is damaged. */
   readonly isChecked: boolean;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Fewer rows of the log than this are not worth it, unless what is on disk is of no use. Default 1. */
+  readonly leastChanges?: number;
+}
+
+/** How far a fold is. */
+export interface FoldProgress {
+  done: number;
+  /** Rows to be written; undefined until that is known. */
+  total: number | undefined;
 }
 
 /**
@@ -43,18 +61,24 @@ export interface FoldOptions {
  * of the schema end it. Then the head is flipped in one transaction, which first looks whether all chunks are still there.
  */
 export class Fold {
+  readonly progress: FoldProgress = { done: 0, total: undefined };
   readonly #work: Work<FoldResult>;
-  #input: unknown;
+  #isOver = false;
 
   constructor(connection: object, column: IndexedColumn, options: FoldOptions) {
-    this.#work = fold(new Slices(column, options.sliceMs), connection, column, options);
+    this.#work = fold(new Slices(column, options.sliceMs), connection, column, { ...options, progress: this.progress });
   }
 
-  /** One slice; the result with the last. Not to be called again after an error. */
+  /** One slice; the result with the last. Not to be called again after that, nor after an error: what it wrote is gone. */
   *slice(): Steps<FoldResult | undefined> {
-    let next = this.#work.next(this.#input);
+    if (this.#isOver) throw new Error("drizzle-vector: a fold that is over was asked to go on");
+    this.#isOver = true;
+    let next = this.#work.next();
     while (!next.done) {
-      if (next.value === PAUSE) return undefined;
+      if (next.value === PAUSE) {
+        this.#isOver = false;
+        return undefined;
+      }
       let answer: unknown;
       try {
         answer = yield next.value;
@@ -68,11 +92,33 @@ export class Fold {
   }
 }
 
+/**
+ * Deletes a few chunks that no generation names: what a fold that failed has left behind, where the disk is full of it. A fold
+ * of another process that is under way loses its chunks, too, and will notice.
+ *
+ * @returns whether there are no more
+ */
+export function* clearLeftOvers(column: StoredColumn): Steps<boolean> {
+  const generations = new Generations(column);
+  try {
+    const head = yield* generations.head();
+    if (!head || head.format > CHUNK_FORMAT) return true;
+    const kept = head.base ? unitsOf(head.generation, yield* generations.manifest(head)) : [];
+    return yield* generations.clean(kept, CLEAN_CHUNKS);
+  } catch (error) {
+    if (error instanceof ChunkDamage) return true;
+    throw error;
+  }
+}
+
 const PAUSE = Symbol("the end of a slice");
 type Work<T> = Generator<Step | typeof PAUSE, T, any>;
 
 /** Another history has taken the place of the one the fold was made from. */
 class FoldLost extends Error {}
+
+/** A newer version of the library has written what would be overwritten. */
+class FoldNewer extends Error {}
 
 /** Beyond this growth since its model was fitted a column gets a new one, and all rows new codes. */
 const GROWTH = 2;
@@ -81,39 +127,43 @@ const GROWTH_ROWS = 1000;
 const GONE_SHARE = 1 / 4;
 /** So are segments up to this many times as large as what is written. */
 const MERGE_RATIO = 2;
-/** Rows looked at before the clock is. */
+/** Rows looked at before the clock is, and bytes of their vectors. */
 const PAGE_ROWS = 64;
+const PAGE_BYTES = 1 << 18;
+/** Rows of the log read at once. */
+const LOG_ROWS = 4096n;
 /** Rows of the log kept before the base, so that a process that stood still for as long needs no reload. */
 const LOG_TAIL = 4096n;
 const TRIM_ROWS = 10_000n;
 const CLEAN_CHUNKS = 8;
 
-function* fold(slices: Slices, connection: object, column: IndexedColumn, options: FoldOptions): Work<FoldResult> {
-  let result: FoldResult = { outcome: "lost", rows: 0, storedTo: undefined };
+interface FoldWork extends FoldOptions {
+  readonly progress: FoldProgress;
+}
+
+function* fold(slices: Slices, connection: object, column: IndexedColumn, options: FoldWork): Work<FoldResult> {
+  let result: FoldResult = { outcome: "lost", rows: 0, storedTo: undefined, damage: undefined };
   try {
     const base = yield* slices.begin();
-    if (!base) return result;
-    if (slices.head && slices.head.format > CHUNK_FORMAT) return { ...result, outcome: "newer" };
-    const before = yield* soundGeneration(slices, options.isChecked);
-    const changed = before && (yield* changedSince(column, before.manifest));
+    const { generation: before, damage } = yield* soundGeneration(slices, options.isChecked);
+    const changed = before && (yield* changedRows(slices, before.manifest, base));
     const rows = before ? liveRows(before.manifest.segments) : 0;
-    const isOne = rows === 0 || (before?.manifest.segments.length === 1 && !before.manifest.segments[0]!.gone);
     const isGrown = before !== undefined && rows > before.fittedRows * GROWTH + GROWTH_ROWS;
-    if (before && changed?.length === 0 && (!options.isWhole || (isOne && !isGrown))) {
-      result = { outcome: "current", rows: 0, storedTo: before.manifest.base.seq };
+    if (before && changed && isCurrent(before.manifest, base, { ...options, isGrown })) {
+      result = { outcome: "current", rows: 0, storedTo: before.manifest.base.seq, damage };
       if (options.isWhole) yield* tidy(slices, before.manifest);
       return result;
     }
 
-    const isIncremental = before !== undefined && changed !== undefined && !options.isWhole;
+    const isIncremental = before !== undefined && changed !== undefined && !options.isWhole && !isGrown;
     const plan = isIncremental
       ? yield* planSegments(slices, before, changed)
       : { kept: [], ids: "all" as const, skipped: new Map<bigint, Skip>() };
-    const known = before && !(options.isWhole && isGrown) ? before : undefined;
+    const known = isGrown ? undefined : before;
     const { space, model, fittedRows } = known ?? (yield* newModel(slices, connection, column, before === undefined));
-    const segment = yield* writeSegment(slices, connection, { plan, space, onProgress: options.onProgress });
+    const segment = yield* writeSegment(slices, connection, { plan, space, progress: options.progress });
     const segments = [...plan.kept, ...(segment ? [segment] : [])];
-    if (slices.isOver) yield* slices.pause();
+    yield* slices.breathe();
     const manifest: Manifest = {
       base,
       schemaVersion: column.attachment.schemaVersion,
@@ -125,41 +175,53 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
     };
     yield* flip(slices, manifest);
     yield* slices.pause();
-    result = { outcome: "folded", rows: segment?.rows ?? 0, storedTo: base.seq };
+    result = { outcome: "folded", rows: segment?.rows ?? 0, storedTo: base.seq, damage };
     yield* tidy(slices, manifest);
     return result;
   } catch (error) {
     if (error instanceof FoldLost) return result;
+    if (error instanceof FoldNewer) return { ...result, outcome: "newer" };
     throw error;
   }
+}
+
+/** Whether what is on disk will do. */
+function isCurrent(
+  { base, segments }: Manifest,
+  { seq }: LogPlace,
+  { isWhole, isGrown, leastChanges = 1 }: FoldOptions & { isGrown: boolean },
+): boolean {
+  const behind = seq - base.seq;
+  if (!isWhole) return behind < BigInt(Math.ceil(leastChanges));
+  const isOne = segments.length === 0 || (segments.length === 1 && !segments[0]!.gone);
+  return behind === 0n && isOne && !isGrown;
 }
 
 /** Writes the rows of a plan as one segment; undefined where there are none. */
 function* writeSegment(
   slices: Slices,
   connection: object,
-  { plan, space, onProgress }: { plan: Plan; space: ColumnSpace; onProgress: FoldOptions["onProgress"] },
+  { plan, space, progress }: { plan: Plan; space: ColumnSpace; progress: FoldProgress },
 ): Work<Segment | undefined> {
   const { column, generations } = slices;
   const reader = new ColumnReader(column);
-  const total = plan.ids !== "all" ? plan.ids.length : onProgress ? yield* reader.count() : 0;
+  const pageRows = Math.max(4, Math.min(PAGE_ROWS, Math.floor(PAGE_BYTES / vectorBytes(column.shape))));
+  progress.total = plan.ids !== "all" ? plan.ids.length : yield* reader.count();
   const writer = new SegmentWriter(generations, space);
   const source = new RowSource(connection, column, space, plan.skipped);
-  for (let done = 0, least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
+  for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
     const ids: bigint[] =
       plan.ids === "all"
-        ? yield* reader.idsFrom(least, PAGE_ROWS)
-        : Array.from(plan.ids.subarray(done, done + PAGE_ROWS));
+        ? yield* reader.idsFrom(least, pageRows)
+        : Array.from(plan.ids.subarray(progress.done, progress.done + pageRows));
     if (ids.length > 0) yield* source.write(ids, writer);
-    done += ids.length;
+    progress.done += ids.length;
     const last: bigint | undefined = ids.at(-1);
-    least = ids.length < PAGE_ROWS || last === 2n ** 63n - 1n ? undefined : last! + 1n;
+    least = ids.length < pageRows || last === 2n ** 63n - 1n ? undefined : last! + 1n;
     if (!slices.isOver) continue;
-    onProgress?.(done, Math.max(done, total));
     yield* slices.pause();
     source.isCaughtUp = false;
   }
-  onProgress?.(total, total);
   return yield* writer.finish();
 }
 
@@ -184,28 +246,48 @@ class Slices {
     return performance.now() > this.#end;
   }
 
-  /** The end of the log at the beginning of the fold; undefined where there is none, or another state of the schema. */
-  *begin(): Work<LogPlace | undefined> {
+  /**
+   * The end of the log at the beginning of the fold. A log that somebody has cleared begins again with a row that says that
+   * every row may differ, so that there is something to follow.
+   */
+  *begin(): Work<LogPlace> {
     this.#end = performance.now() + this.#sliceMs;
-    if (!(yield* this.#isSameSchema())) return undefined;
+    if (!(yield* this.#isSameSchema())) throw new FoldLost();
     this.head = yield* this.generations.head();
-    this.#seen = yield* this.#end_of_log();
-    return this.#seen;
+    if (this.head && this.head.format > CHUNK_FORMAT) throw new FoldNewer();
+    let base = yield* this.#endOfLog();
+    if (!base) {
+      yield { type: "rows", sql: `INSERT INTO ${this.#log} (id) VALUES (NULL)`, params: [] };
+      base = (yield* this.#endOfLog())!;
+    }
+    this.#seen = base;
+    return base;
+  }
+
+  /** Pauses if it is time. */
+  *breathe(): Work<void> {
+    if (this.isOver) yield* this.pause();
   }
 
   *pause(): Work<void> {
     yield PAUSE;
     this.#end = performance.now() + this.#sliceMs;
-    const seen = this.#seen!;
-    const [row]: Row[] = yield {
-      type: "rows",
-      sql: `SELECT nonce FROM ${this.#log} WHERE seq = ?`,
-      params: [seen.seq],
-    };
     const head = yield* this.generations.head();
-    const isSame = row?.[0] === seen.nonce && head?.generation === this.head?.generation;
+    const isSame = (yield* this.hasLog(this.#seen!)) && head?.generation === this.head?.generation;
     if (!isSame || !(yield* this.#isSameSchema())) throw new FoldLost();
-    this.#seen = yield* this.#end_of_log();
+    this.#seen = yield* this.#endOfLog();
+  }
+
+  /** Whether everything up to a row of the log is the history it was. */
+  *hasLog({ seq, nonce }: LogPlace): Steps<boolean> {
+    const [row]: Row[] = yield { type: "rows", sql: `SELECT nonce FROM ${this.#log} WHERE seq = ?`, params: [seq] };
+    return row?.[0] === nonce;
+  }
+
+  /** Up to `LOG_ROWS` rows of the log behind one. */
+  *logBehind(seq: bigint, to: bigint): Steps<readonly Row[]> {
+    const sql = `SELECT seq, id FROM ${this.#log} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${LOG_ROWS}`;
+    return yield { type: "rows", sql, params: [seq, to] };
   }
 
   /** Deletes what no reader of the current generation needs of the log. */
@@ -223,7 +305,7 @@ class Slices {
     }
   }
 
-  *#end_of_log(): Steps<LogPlace | undefined> {
+  *#endOfLog(): Steps<LogPlace | undefined> {
     const sql = `SELECT seq, nonce FROM ${this.#log} ORDER BY seq DESC LIMIT 1`;
     const [row]: Row[] = yield { type: "rows", sql, params: [] };
     return row && { seq: row[0] as bigint, nonce: row[1] as bigint };
@@ -242,37 +324,57 @@ interface Generation extends KnownSpace {
 }
 
 /** The current generation, unless it is damaged or of another state of the schema: then all is written anew. */
-function* soundGeneration(slices: Slices, isChecked: boolean): Work<Generation | undefined> {
+function* soundGeneration(
+  slices: Slices,
+  isChecked: boolean,
+): Work<{ generation?: Generation; damage: ChunkDamage | undefined }> {
   const { column, generations } = slices;
+  const none = { damage: undefined };
   const head = yield* generations.head();
-  if (!head?.base) return undefined;
+  if (!head?.base) return none;
   try {
     const manifest = yield* generations.manifest(head);
-    if (manifest.schemaVersion !== column.attachment.schemaVersion) return undefined;
+    if (manifest.schemaVersion !== column.attachment.schemaVersion) return none;
     const bytes = yield* generations.model(manifest.model);
-    if (!isColumnModel(column, bytes)) return undefined;
+    if (!isColumnModel(column, bytes)) throw new ChunkDamage("the model is not one of such vectors");
     const space = columnSpace(column, bytes);
-    if (spaceBlockRows(space) !== manifest.blockRows) return undefined;
+    if (spaceBlockRows(space) !== manifest.blockRows) return none;
     for (const segment of isChecked ? manifest.segments : []) {
       for (let part = 0; part < segment.parts; part++) {
         yield* generations.block(segment, part, space);
-        if (slices.isOver) yield* slices.pause();
+        yield* slices.breathe();
       }
     }
-    return { manifest, space, model: manifest.model, fittedRows: manifest.fittedRows };
+    const { model, fittedRows } = manifest;
+    return { generation: { manifest, space, model, fittedRows }, damage: undefined };
   } catch (error) {
-    if (!(error instanceof ChunkDamage)) throw error;
-    if (error.isNewer) throw new FoldLost();
-    return undefined;
+    return { damage: damageOf(error) };
   }
 }
 
+/** @throws what is no damage, and FoldNewer where it is a newer version's work */
+function damageOf(error: unknown): ChunkDamage {
+  if (!(error instanceof ChunkDamage)) throw error;
+  if (error.isNewer) throw new FoldNewer();
+  return error;
+}
+
 /** Ids of the rows that may differ from the generation, ascending; undefined: all. */
-function* changedSince(column: IndexedColumn, { base, segments }: Manifest): Steps<BigInt64Array | undefined> {
-  const log = tableNameOf(column.definition.name, "log");
-  const change = yield* followLog(log, [{ ...base, id: null }], Math.max(1000, liveRows(segments)));
-  if (change.type === "none") return new BigInt64Array();
-  return change.type === "rows" ? BigInt64Array.from(change.ids).sort() : undefined;
+function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<BigInt64Array | undefined> {
+  const { base, segments } = manifest;
+  if (!(yield* slices.hasLog(base)) || to.seq - base.seq > Math.max(1000, liveRows(segments))) return undefined;
+  const ids = new Set<bigint>();
+  for (let seq = base.seq; seq < to.seq; ) {
+    const rows = yield* slices.logBehind(seq, to.seq);
+    for (const [at, id] of rows) {
+      // Where a number is missing, somebody has deleted it.
+      if (id === null || at !== ++seq) return undefined;
+      ids.add(id as bigint);
+    }
+    if (rows.length === 0) return undefined;
+    yield* slices.breathe();
+  }
+  return BigInt64Array.from(ids).sort();
 }
 
 interface KnownSpace {
@@ -283,16 +385,13 @@ interface KnownSpace {
 }
 
 /** @param isKnownFit - whether the model of what is in memory, which a query has fitted, will do */
-function* newModel(
-  { generations }: Slices,
-  connection: object,
-  column: IndexedColumn,
-  isKnownFit: boolean,
-): Work<KnownSpace> {
+function* newModel(slices: Slices, connection: object, column: IndexedColumn, isKnownFit: boolean): Work<KnownSpace> {
   const codes = isKnownFit ? (yield* currentCodes(connection, column))?.codes : undefined;
   const space = codes?.space ?? (yield* fitSpace(column));
+  const { generations } = slices;
   const { unit, stamp } = yield* generations.newUnit();
   const model = yield* generations.writeWhole("model", unit, stamp, space.model);
+  yield* slices.breathe();
   return { space, model, fittedRows: undefined };
 }
 
@@ -309,14 +408,14 @@ function* planSegments(slices: Slices, before: Generation, changed: BigInt64Arra
   try {
     return yield* planSound(slices, before, changed);
   } catch (error) {
-    if (!(error instanceof ChunkDamage)) throw error;
+    damageOf(error);
     return { kept: [], ids: "all", skipped: new Map() };
   }
 }
 
 function* planSound(slices: Slices, { manifest, space }: Generation, changed: BigInt64Array): Work<Plan> {
   const idsOf = function* (segment: Segment, part: number): Work<BigInt64Array> {
-    if (slices.isOver) yield* slices.pause();
+    yield* slices.breathe();
     return (yield* slices.generations.block(segment, part, space)).ids;
   };
   const segments: Segment[] = [];
@@ -363,13 +462,7 @@ function* flip(slices: Slices, manifest: Manifest): Work<void> {
   for (const unit of [manifest.model, ...manifest.segments]) {
     if (!(yield* generations.isWhole(unit))) throw new FoldLost();
   }
-  const log = identifier(tableNameOf(slices.column.definition.name, "log"));
-  const [row]: Row[] = yield {
-    type: "rows",
-    sql: `SELECT nonce FROM main.${log} WHERE seq = ?`,
-    params: [manifest.base.seq],
-  };
-  if (row?.[0] !== manifest.base.nonce) throw new FoldLost();
+  if (!(yield* slices.hasLog(manifest.base))) throw new FoldLost();
   const { unit, stamp } = yield* generations.newUnit();
   yield* generations.writeWhole("manifest", unit, stamp, encodeManifest(manifest));
   yield* generations.flip(unit, manifest.base);
@@ -377,10 +470,15 @@ function* flip(slices: Slices, manifest: Manifest): Work<void> {
 }
 
 /** Deletes chunks that nothing names any more, and rows of the log that nothing needs. */
-function* tidy(slices: Slices, { model, segments }: Manifest): Work<void> {
-  const current = [slices.head!.generation, ...[model, ...segments].map(({ generation }) => generation)];
+function* tidy(slices: Slices, manifest: Manifest): Work<void> {
+  const current = unitsOf(slices.head!.generation, manifest);
   while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS))) yield* slices.pause();
   yield* slices.trim();
+}
+
+/** The units a generation consists of. */
+function unitsOf(generation: bigint, { model, segments }: Manifest): bigint[] {
+  return [generation, model.generation, ...segments.map((segment) => segment.generation)];
 }
 
 /** Gives the codes of rows: those in memory where they are current, else from the table. */
@@ -391,6 +489,8 @@ class RowSource {
   readonly #space: ColumnSpace;
   readonly #skipped: Map<bigint, Skip>;
   #codes: ResidentCodes | undefined;
+  #seen: ResidentCodes | undefined;
+  #isUsable = false;
 
   constructor(connection: object, column: IndexedColumn, space: ColumnSpace, skipped: Map<bigint, Skip>) {
     this.#connection = connection;
@@ -402,26 +502,37 @@ class RowSource {
   *write(ids: readonly bigint[], writer: SegmentWriter): Steps<void> {
     if (!this.isCaughtUp) {
       this.isCaughtUp = true;
-      const codes = (yield* currentCodes(this.#connection, this.#column))?.codes;
-      this.#codes = codes && isSameBytes(codes.space.model, this.#space.model) ? codes : undefined;
+      this.#use((yield* currentCodes(this.#connection, this.#column))?.codes);
     }
     const codes = this.#codes;
     const unread = codes ? ids.filter((id) => codes.whereIs(id) === "onDisk") : ids;
-    const values = new Map<bigint, unknown>();
+    const values = new Map<bigint, Uint8Array | Skip>();
     if (unread.length > 0) {
       const read = yield* new ColumnReader(this.#column).some(unread);
-      for (const [id, value] of read) values.set(id as bigint, value);
+      for (const [id, value] of read) values.set(id as bigint, judge(value, this.#space));
     }
+    const vectors = unread.map((id) => values.get(id)).filter((value) => value instanceof Uint8Array);
+    const coded = this.#space.codesOf(vectors)[Symbol.iterator]();
     for (const id of ids) {
       const how = codes ? writer.copy(codes, id) : "onDisk";
       if (how === "onDisk") {
         const value = values.get(id);
         if (value === undefined) continue;
-        const skip = writer.code(this.#space, id, value);
-        if (skip) this.#skipped.set(id, skip);
+        const code: RowCode | Skip = typeof value === "string" ? value : (coded.next().value ?? "notFinite");
+        if (typeof code === "string") this.#skipped.set(id, code);
+        else if (!writer.add(id, code, value as Uint8Array)) this.#skipped.set(id, "notFinite");
       } else if (how !== "inMemory" && how !== "absent") this.#skipped.set(id, how);
       if (writer.isFull) yield* writer.flush();
     }
+  }
+
+  /** Codes of another model, or those of another copy of the library, whose private state is out of reach, are of no use. */
+  #use(codes: ResidentCodes | undefined): void {
+    if (codes !== this.#seen) {
+      this.#seen = codes;
+      this.#isUsable = codes instanceof ResidentCodes && isSameBytes(codes.space.model, this.#space.model);
+    }
+    this.#codes = this.#isUsable ? codes : undefined;
   }
 }
 
@@ -454,16 +565,10 @@ class SegmentWriter {
     return how;
   }
 
-  /** @returns why a value has no code */
-  code(space: ColumnSpace, id: bigint, value: unknown): Skip | undefined {
-    const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-    if (!(bytes instanceof Uint8Array)) return "notAVector";
-    if (bytes.byteLength !== vectorBytes(space.shape)) return "wrongLength";
-    const [code] = space.codesOf([bytes]);
-    if (!code) return "notFinite";
-    if (!this.#blocks.write(this.#slot, this.#count, code, bytes)) return "notFinite";
+  add(id: bigint, code: RowCode, bytes: Uint8Array): boolean {
+    if (!this.#blocks.write(this.#slot, this.#count, code, bytes)) return false;
     this.#ids[this.#count++] = id;
-    return undefined;
+    return true;
   }
 
   *flush(): Steps<void> {
@@ -492,7 +597,7 @@ class SegmentWriter {
 /** Places in `ids` of the numbers that are in `changed`; both ascend. */
 function* common(ids: BigInt64Array, changed: BigInt64Array): Generator<number> {
   let row = 0;
-  let at = 0;
+  let at = bisect(changed, changed.length, ids[0]!);
   while (row < ids.length && at < changed.length) {
     if (ids[row]! < changed[at]!) row++;
     else if (ids[row]! > changed[at]!) at++;

@@ -57,15 +57,18 @@ export interface Head {
 
 const SKIPS: readonly Skip[] = ["wrongLength", "notFinite", "notAVector"];
 
+/** What names a column's chunks. */
+export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
+
 /** The chunks of one column. */
 export class Generations {
-  readonly column: IndexedColumn;
+  readonly column: StoredColumn;
   readonly owner: Owner;
   readonly #head: string;
   readonly #chunks: string;
   #newest = 0n;
 
-  constructor(column: IndexedColumn) {
+  constructor(column: StoredColumn) {
     const { definition } = column;
     this.column = column;
     this.owner = ownerOf(definition.name, column.column);
@@ -189,7 +192,7 @@ export class Generations {
     yield { type: "rows", sql, params: [this.column.column, generation, seq, nonce] };
   }
 
-  /** Deletes up to `most` chunks that none of these units names; tells whether that were all. */
+  /** Deletes up to `most` chunks that are of none of these units; tells whether they were all there are. */
   *clean(units: readonly bigint[], most: number): Steps<boolean> {
     const kept = `[${units.join(",")}]`;
     const sql = `DELETE FROM ${this.#chunks} WHERE rowid IN (SELECT rowid FROM ${this.#chunks} WHERE "column" = ? AND generation NOT IN (SELECT value FROM json_each(?)) LIMIT ${most}) RETURNING 1`;
@@ -212,7 +215,14 @@ export class Generations {
 
   *#read(generation: bigint, part: number): Steps<unknown> {
     const sql = `SELECT bytes FROM ${this.#chunks} WHERE "column" = ? AND generation = ? AND part = ?`;
-    const [row]: Row[] = yield { type: "rows", sql, params: [this.column.column, generation, BigInt(part)] };
+    let row: Row | undefined;
+    try {
+      [row] = (yield { type: "rows", sql, params: [this.column.column, generation, BigInt(part)] }) as Row[];
+    } catch (error) {
+      const isCorrupt = String(Object(error).code).startsWith("SQLITE_CORRUPT");
+      if (!isCorrupt) throw error;
+      throw new ChunkDamage(`part ${part} of generation ${generation} lies on damaged pages of the database`);
+    }
     const bytes = row?.[0];
     return bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
   }
@@ -253,10 +263,14 @@ function decodeManifest(bytes: Uint8Array): Manifest {
     };
     const [length] = new Uint32Array(take(4).buffer);
     const json = JSON.parse(new TextDecoder().decode(take(length!)));
+    const capacity = whole(json.blockRows);
     const segments = json.segments.map((segment: any): Segment => {
+      const unit = unitOf(segment);
+      const rows = whole(segment.rows);
       const gone = segment.gone > 0 ? take(segment.gone) : undefined;
-      if (gone && gone.length !== (whole(segment.rows) + 7) >> 3) throw new RangeError();
-      return { ...unitOf(segment), rows: whole(segment.rows), gone };
+      if (gone && gone.length !== (rows + 7) >> 3) throw new RangeError();
+      if (unit.parts !== Math.ceil(rows / capacity)) throw new RangeError();
+      return { ...unit, rows, gone };
     });
     const ids = new BigInt64Array(take(whole(json.skipped) * 8).buffer);
     const kinds = take(ids.length);
@@ -265,7 +279,7 @@ function decodeManifest(bytes: Uint8Array): Manifest {
       schemaVersion: String(json.schemaVersion),
       model: unitOf(json.model),
       fittedRows: whole(json.fittedRows),
-      blockRows: whole(json.blockRows),
+      blockRows: capacity,
       segments,
       skipped: new Map(Array.from(ids, (id, i) => [id, SKIPS[kinds[i]!]!])),
     };

@@ -1,6 +1,6 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
-import { type CodeKernel, codeKernel, rowBytes } from "../kernel/code-scan.ts";
+import { type CodeKernel, codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { oneBitRowBytes } from "../kernel/one-bit.ts";
 import type { SpaceQuery } from "./code-space.ts";
@@ -17,6 +17,15 @@ export interface Survivor {
   readonly upper: number;
 }
 
+/** What a search of codes has found. */
+export interface CodesFound {
+  /** The rows that may be among the `k` nearest, best bound first. */
+  readonly survivors: readonly Survivor[];
+  /** All other rows that were asked are less similar than this. */
+  readonly threshold: number;
+  readonly bytesRead: number;
+}
+
 export interface CodeSearch {
   readonly query: SpaceQuery;
   readonly k: number;
@@ -28,10 +37,8 @@ export interface CodeSearch {
 }
 
 export interface LikelySearch extends Omit<CodeSearch, "query"> {
-  /** The query as the column stores it. */
-  readonly encoded: Uint8Array;
-  /** Deviations that an estimate may be too low by. */
-  readonly factor: number;
+  /** From `likelyQuery` of the same codes. */
+  readonly query: OneBitSpaceQuery;
 }
 
 /** What 1-bit codes tell; to be used before anything changes the codes. */
@@ -40,7 +47,8 @@ export interface Likely {
   rows(): Survivor[];
   /** The same, to be searched among with codes for exact answers. */
   selection(): Selection;
-  readonly query: OneBitSpaceQuery;
+  /** Rows whose upper bounds lie below this are left out. */
+  readonly threshold: number;
 }
 
 /** Where a block is on disk. */
@@ -122,11 +130,6 @@ export class ResidentCodes {
     return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.byteLength, 0);
   }
 
-  /** Bytes of codes that a search of all rows reads. */
-  get scanBytes(): number {
-    return this.#rows * rowBytes(this.space);
-  }
-
   /** Bytes of 1-bit codes that a search of all rows reads. */
   get likelyBytes(): number {
     return this.#rows * (this.space.oneBit ? oneBitRowBytes(this.space.oneBit.shape.width) : 0);
@@ -191,7 +194,7 @@ export class ResidentCodes {
    * @throws {RangeError} when memory ends
    */
   setAll(rows: readonly (readonly [id: bigint, value: unknown])[]): void {
-    const judged = rows.map(([, value]) => this.#judge(value));
+    const judged = rows.map(([, value]) => judge(value, this.space));
     const codes = this.space.codesOf(judged.filter((bytes) => typeof bytes !== "string"))[Symbol.iterator]();
     rows.forEach(([id], i) => {
       const bytes = judged[i]!;
@@ -233,8 +236,8 @@ export class ResidentCodes {
     });
   }
 
-  /** The rows that may be among the `k` nearest, best bound first; undefined where they are more than `most`. */
-  *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<Survivor[] | undefined> {
+  /** Undefined where more than `most` rows survive. */
+  *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<CodesFound | undefined> {
     const { capacity } = this.#codes;
     const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
     try {
@@ -251,21 +254,28 @@ export class ResidentCodes {
       const found = scan.survivors();
       if (!found) return undefined;
       const survivors = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
-      return survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
+      survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
+      return { survivors, threshold: scan.threshold, bytesRead: scan.bytesRead };
     } finally {
       if (visiting !== undefined) this.#codes.free(visiting);
     }
   }
 
+  /**
+   * A query for 1-bit codes.
+   *
+   * @param encoded - as the column stores it
+   * @param factor - deviations that an estimate may be too low by
+   */
+  likelyQuery(encoded: Uint8Array, factor: number): OneBitSpaceQuery {
+    return oneBitQuery(this.#codes.bits!, this.space, encoded, factor);
+  }
+
   /** The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`. */
-  *searchLikely(
-    { encoded, factor, k, maxDistance, most, among }: LikelySearch,
-    read: ReadCodes,
-  ): Steps<Likely | undefined> {
+  *searchLikely({ query, k, maxDistance, most, among }: LikelySearch, read: ReadCodes): Steps<Likely | undefined> {
     const { capacity } = this.#codes;
     const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
     try {
-      const query = oneBitQuery(this.#codes.bits!, this.space, encoded, factor);
       const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
       const scan = this.#codes.scanBits({ query: query.coded, k, floor, most });
       do {
@@ -280,7 +290,7 @@ export class ResidentCodes {
       const found = scan.found();
       if (!found) return undefined;
       return {
-        query,
+        threshold: found.threshold,
         rows: () => {
           const rows = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
           return rows.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
@@ -324,13 +334,6 @@ export class ResidentCodes {
     if (isCoded) return;
     this.#erase(at);
     this.#skipped.set(id, "notFinite");
-  }
-
-  #judge(value: unknown): Uint8Array | Skip {
-    const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-    if (!(bytes instanceof Uint8Array)) return "notAVector";
-    if (bytes.byteLength !== vectorBytes(this.space.shape)) return "wrongLength";
-    return bytes;
   }
 
   #fill(slot: number, block: Block, codes: Uint8Array): void {
@@ -446,6 +449,14 @@ export class Selection {
   }
 }
 
+/** The bytes of what a vector column holds, or why they are no vector of it. */
+export function judge(value: unknown, { shape }: ColumnSpace): Uint8Array | Skip {
+  const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+  if (!(bytes instanceof Uint8Array)) return "notAVector";
+  if (bytes.byteLength !== vectorBytes(shape)) return "wrongLength";
+  return bytes;
+}
+
 function isGone({ gone }: Block, row: number): boolean {
   return (gone[row >> 3]! & (1 << (row & 7))) !== 0;
 }
@@ -457,7 +468,7 @@ function countBits(bytes: Uint8Array): number {
 }
 
 /** The first place whose id is not smaller. */
-function bisect(ids: BigInt64Array, count: number, id: bigint): number {
+export function bisect(ids: BigInt64Array, count: number, id: bigint): number {
   let from = 0;
   let to = count;
   while (from < to) {

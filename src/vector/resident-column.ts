@@ -1,6 +1,6 @@
 import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
-import { reportOnce } from "../driver/events.ts";
+import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage } from "./chunk.ts";
@@ -10,6 +10,7 @@ import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.t
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
 import { ResidentCodes } from "./resident-codes.ts";
+import { spaceBlockRows } from "./row-blocks.ts";
 
 /** The codes of all rows of this snapshot, or why there are none. */
 export type Resident = ResidentColumn | NotResident;
@@ -17,8 +18,9 @@ export type Resident = ResidentColumn | NotResident;
 interface NotResident {
   readonly codes?: undefined;
   readonly refusal: string;
-  /** Whether a generation on disk would help, which is read block by block. */
-  readonly isTooLarge: boolean;
+  /** Whether a generation on disk would help. */
+  readonly needsFold: boolean;
+  readonly storedTo?: undefined;
 }
 
 export interface ResidentColumn {
@@ -28,18 +30,24 @@ export interface ResidentColumn {
   readonly storedTo: bigint | undefined;
   /** The row of the log up to which the codes go. */
   readonly knownTo: bigint;
+  /** Whether the generation on disk is damaged. */
+  readonly needsFold: boolean;
 }
 
 interface Cached extends Held {
   codes: ResidentCodes | undefined;
   /** Why there are no codes. */
   refusal: string;
-  isTooLarge: boolean;
+  needsFold: boolean;
   /** Where in the log the codes stand. */
   cursor: LogCursor;
   storedTo: bigint | undefined;
-  /** The generation that was current when the codes were refused: another one may be of more use. */
+  /** The generation that was current when the codes were loaded, or refused: a later one may be of more use. */
   generation: bigint | undefined;
+  /** The budget they were last held to. */
+  budgetBytes: number;
+  /** The bytes they then had. */
+  heldBytes: number;
   readonly schemaVersion: string;
 }
 
@@ -70,19 +78,23 @@ export function* residentCodes(
 ): Steps<Resident> {
   const { schemaVersion, isCommitted } = column.attachment;
   if (!isCommitted)
-    return { refusal: "the schema was last changed inside a transaction that may still be open", isTooLarge: false };
+    return { refusal: "the schema was last changed inside a transaction that may still be open", needsFold: false };
   const current = yield* currentCodes(connection, column);
-  if (current) return current;
+  if (current && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
   const caches = cachesOf(connection);
-  // Caches of other states of the schema are of no use any more.
-  for (const [other, { schemaVersion: version }] of caches) if (version !== schemaVersion) caches.delete(other);
+  // What is there is of another state of the schema, of a history that is gone, or has outgrown its room.
+  for (const [key, cached] of caches) {
+    if (key === keyOf(column) || cached.schemaVersion !== schemaVersion) cached.drop();
+  }
   const cached: Cached = {
     codes: undefined,
     refusal: "",
-    isTooLarge: false,
+    needsFold: false,
     cursor: [],
     storedTo: undefined,
     generation: undefined,
+    budgetBytes,
+    heldBytes: 0,
     schemaVersion,
     usedAt: now(),
     get bytes() {
@@ -90,27 +102,34 @@ export function* residentCodes(
     },
     drop: () => {
       cached.codes = undefined;
-      if (caches.get(keyOf(column)) === cached) caches.delete(keyOf(column));
+      for (const [key, each] of caches) if (each === cached) caches.delete(key);
     },
   };
-  hold(cached);
   const room: Room = {
     begin: (codes) => {
+      if (cached.codes === undefined) hold(cached);
       cached.codes = codes;
     },
     has: (bytes) => makeRoom(bytes, budgetBytes, cached),
   };
+  let isKept = true;
   try {
-    const opened = (yield* openStored(connection, column, room)) ?? (yield* openTable(column, room));
-    Object.assign(cached, opened);
+    const opened = yield* openStored(connection, column, room);
+    const isUsable = opened !== undefined && opened !== "damaged";
+    Object.assign(cached, isUsable ? opened : yield* openTable(column, room));
+    if (opened === "damaged") cached.needsFold = true;
+    // A log that has been cleared will be written to again.
+    isKept = cached.codes !== undefined;
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    // Otherwise they would count as held until they are collected.
     cached.codes = undefined;
+    if (!(error instanceof RangeError)) throw error;
     cached.refusal = `the codes of ${column.definition.table}.${column.column} do not fit into memory`;
-    cached.isTooLarge = true;
-    cached.generation = (yield* new Generations(column).head())?.generation;
+    cached.needsFold = true;
   }
-  if (cached.cursor.length > 0 || cached.refusal !== "") caches.set(keyOf(column), cached);
+  cached.generation = (yield* new Generations(column).head())?.generation;
+  cached.heldBytes = cached.bytes;
+  if (isKept) caches.set(keyOf(column), cached);
   return residentOf(cached);
 }
 
@@ -131,7 +150,7 @@ export function* currentCodes(connection: object, column: IndexedColumn): Steps<
   const change = yield* followLog(tableNameOf(definition.name, "log"), cached.cursor, most);
   if (change.type === "none") return residentOf(cached);
   // Taken out until it is whole again: an error on the way must not leave half a patch behind.
-  caches.delete(key);
+  cached.drop();
   if (change.type !== "rows") return undefined;
   try {
     yield* patch(codes, column, change.ids);
@@ -140,24 +159,52 @@ export function* currentCodes(connection: object, column: IndexedColumn): Steps<
     return undefined;
   }
   if (codes.isWorn) return undefined;
+  cached.codes = codes;
   cached.cursor = change.cursor;
   caches.set(key, cached);
   return residentOf(cached);
 }
 
+/**
+ * Whether cached codes have the room they take, or loading them anew would not make them smaller. Changed rows are kept in
+ * memory, wherever the codes of the others are, until they are part of a generation on disk.
+ */
+function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes: number): Steps<boolean> {
+  const cached = connections.get(connection)!.get(keyOf(column))!;
+  const { bytes } = cached;
+  const isSameBudget = cached.budgetBytes === budgetBytes;
+  if (isSameBudget && bytes <= cached.heldBytes) return true;
+  // A larger budget may have room for what is read from disk.
+  if (!isSameBudget && (!cached.codes || cached.codes.streamed > 0)) return false;
+  cached.heldBytes = bytes;
+  if (makeRoom(0, budgetBytes, cached)) {
+    cached.budgetBytes = budgetBytes;
+    return true;
+  }
+  if (!isSameBudget) return false;
+  const head = yield* new Generations(column).head();
+  return head?.generation === cached.generation;
+}
+
 /** Notes how far the generation on disk goes. */
 export function noteStored(connection: object, column: IndexedColumn, storedTo: bigint): void {
   const cached = connections.get(connection)?.get(keyOf(column));
-  if (cached) cached.storedTo = storedTo;
+  if (!cached) return;
+  cached.storedTo = storedTo;
+  cached.needsFold = false;
 }
 
 /** Forgets all codes of a connection: something about them is wrong, or they are not wanted any more. */
 export function forgetCodes(connection: object): void {
+  for (const cached of connections.get(connection)?.values() ?? []) cached.drop();
   connections.delete(connection);
 }
 
+/** What tells the caches of a connection from each other. */
+export type HeldColumn = Pick<IndexedColumn, "definition" | "column" | "shape" | "metric">;
+
 /** What a connection holds of a column, without looking at the database. */
-export function heldOf(connection: object, column: IndexedColumn): ResidentCodes | undefined {
+export function heldOf(connection: object, column: HeldColumn): ResidentCodes | undefined {
   return connections.get(connection)?.get(keyOf(column))?.codes;
 }
 
@@ -174,10 +221,10 @@ interface Room {
   has(bytes: number): boolean;
 }
 
-type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> & Partial<Pick<Cached, "refusal">>;
+type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> & Partial<Pick<Cached, "refusal" | "needsFold">>;
 
 /** The codes of the generation on disk, or undefined where there is none that can be relied on. */
-function* openStored(connection: object, column: IndexedColumn, room: Room): Steps<Opened | undefined> {
+function* openStored(connection: object, column: IndexedColumn, room: Room): Steps<Opened | "damaged" | undefined> {
   const { definition, attachment } = column;
   const generations = new Generations(column);
   try {
@@ -193,6 +240,8 @@ function* openStored(connection: object, column: IndexedColumn, room: Room): Ste
     const model = yield* generations.model(manifest.model);
     if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
     const space = columnSpace(column, model);
+    // Another version of the library may cut blocks in another way.
+    if (spaceBlockRows(space) !== manifest.blockRows) return undefined;
     const codes = new ResidentCodes(space);
     room.begin(codes);
     for (const segment of manifest.segments) {
@@ -208,20 +257,26 @@ function* openStored(connection: object, column: IndexedColumn, room: Room): Ste
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     reportDamage(connection, column, error);
-    return undefined;
+    return error.isNewer ? undefined : "damaged";
   }
 }
 
 /** Tells of stored bytes that are not what they should be, once. */
-export function reportDamage(connection: object, { definition, column }: IndexedColumn, damage: ChunkDamage): void {
-  reportOnce(connection, {
+export function reportDamage(
+  connection: object,
+  { definition, column }: IndexedColumn,
+  damage: ChunkDamage,
+  send = report,
+): void {
+  const event = {
     code: "CORRUPTION",
     index: definition.name,
     message: `index ${definition.name}, column ${column}: ${damage.message}; the table is read instead`,
     hint: damage.isNewer
       ? "Update drizzle-vector here, or keep older versions away from this database."
       : "The answer is right, and the codes are written anew by the next fold. Check the disk if it comes back.",
-  });
+  } as const;
+  reportOnce(connection, event, send);
 }
 
 /** The codes of all rows, read from the table. */
@@ -234,6 +289,7 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
       cursor: [],
       storedTo: undefined,
       refusal: `the log of index ${definition.name} has been cleared`,
+      needsFold: true,
     };
   }
   const codes = new ResidentCodes(yield* fitSpace(column));
@@ -261,12 +317,12 @@ function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bi
   }
 }
 
-function residentOf({ codes, refusal, isTooLarge, storedTo, cursor }: Cached): Resident {
-  return codes ? { codes, storedTo, knownTo: cursor.at(-1)!.seq } : { refusal, isTooLarge };
+function residentOf({ codes, refusal, needsFold, storedTo, cursor }: Cached): Resident {
+  return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq } : { refusal, needsFold };
 }
 
-function keyOf({ definition, column, shape, metric, isExact }: IndexedColumn): string {
-  return `${isExact} ${shape.element} ${shape.dimensions} ${metric} ${definition.name}\0${column}`;
+function keyOf({ definition, column, shape, metric }: HeldColumn): string {
+  return `${shape.element} ${shape.dimensions} ${metric} ${definition.name}\0${column}`;
 }
 
 function cachesOf(connection: object): Map<string, Cached> {
