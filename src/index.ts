@@ -3,7 +3,10 @@ export { type Configuration, configure, type SearchEvent } from "./driver/events
 export * from "./errors.ts";
 export { dropSearchIndex } from "./maintenance/drop.ts";
 export { type EnsuredIndex, type EnsureOptions, ensureSearchIndexes } from "./maintenance/ensure.ts";
+export { type OptimizeResult, optimize } from "./maintenance/optimize.ts";
+export { type PurgeResult, purge } from "./maintenance/purge.ts";
 export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
+export { release } from "./maintenance/release.ts";
 export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
 export { type IndexStatus, status } from "./maintenance/status.ts";
 export type { IndexOrName } from "./maintenance/target.ts";

@@ -19,6 +19,7 @@ import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 interface Database {
   readonly inTransaction: boolean;
   readonly open: boolean;
+  readonly readonly: boolean;
   prepare(sql: string): Statement;
   function(name: string, options: object, call: (...args: any[]) => unknown): void;
 }
@@ -81,6 +82,14 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
       clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
     write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly(() => inWriteTransaction(client, (snapshot) => drive(steps(snapshot), answer))),
+    bare: (sql) =>
+      clearly(() => {
+        const statement = prepare(client, sql);
+        if (statement.reader) return statement.all();
+        statement.run();
+        return [];
+      }),
+    tryWrite: <T>(steps: () => Steps<T>) => tryWrite(client, () => drive(steps(), answer)),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -175,6 +184,47 @@ function inWriteTransaction<T>(client: Database, work: (snapshot: Snapshot) => T
       else execute("ROLLBACK");
     }
     throw error;
+  }
+}
+
+/**
+ * The lock is asked for once, without waiting. An exclusive one: with a WAL it is no more than that of a writer; without, the
+ * COMMIT could else be refused because another connection reads, and all that was done be lost.
+ */
+function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "closed" | "readonly" {
+  if (!client.open) return "closed";
+  if (client.readonly) return "readonly";
+  if (client.inTransaction) return "busy";
+  let timeout: unknown;
+  let hasBegun = false;
+  try {
+    timeout = prepare(client, "PRAGMA busy_timeout").all()[0]![0];
+    prepare(client, "PRAGMA busy_timeout = 0").all();
+    client.prepare("BEGIN EXCLUSIVE").run();
+    hasBegun = true;
+    const value = work();
+    client.prepare("COMMIT").run();
+    return { value };
+  } catch (error) {
+    const code = String(Object(error).code);
+    if (!hasBegun && (isBusy(error) || /^SQLITE_(BUSY|LOCKED)/.test(code))) return "busy";
+    if (code.startsWith("SQLITE_READONLY")) return "readonly";
+    throw error;
+  } finally {
+    if (client.open) {
+      // SQLite itself ends the transaction on a few errors, a full disk among them.
+      if (client.inTransaction) client.prepare("ROLLBACK").run();
+      if (timeout !== undefined) restore(client, `PRAGMA busy_timeout = ${timeout}`);
+    }
+  }
+}
+
+function restore(client: Database, pragma: string): void {
+  // A statement is open on the connection: then the first PRAGMA was refused as well, and nothing has been set.
+  try {
+    prepare(client, pragma).all();
+  } catch (error) {
+    if (!isBusy(error)) throw error;
   }
 }
 

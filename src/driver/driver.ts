@@ -107,6 +107,22 @@ export interface Driver<TKind extends Kind = Kind> {
    * @throws {ReadOnlyError} when the database cannot be written
    */
   write<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
+  /**
+   * Runs one statement as it is, in no transaction of ours: for what SQLite refuses inside of one.
+   *
+   * @throws {ReadOnlyError} when the database cannot be written
+   */
+  bare(sql: string): Result<TKind, readonly Row[]>;
+  /**
+   * Runs all steps in one write transaction of its own, if it can begin without waiting for a lock: neither while the app has
+   * a transaction or a statement open on the connection, nor while another connection writes. Undefined where the driver
+   * cannot.
+   *
+   * @returns what the steps returned; `busy` where they have not begun and may later; `closed`; or `readonly`, and nothing of
+   * them stays
+   * @throws what they throw, and what SQLite does where it cannot write; nothing of them stays
+   */
+  readonly tryWrite?: <T>(steps: () => Steps<T>) => { readonly value: T } | "busy" | "closed" | "readonly";
   /** Makes an SQL function; undefined where the driver cannot. */
   readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
 }
@@ -126,12 +142,22 @@ export interface Session {
 export function driverOf(db: DbLike): Driver {
   const session = (db as { session?: Session } | null | undefined)?.session;
   const kind = (session?.constructor as { [entityKind]?: string } | undefined)?.[entityKind];
-  if (session && kind === "BetterSQLiteSession") return betterSqlite3(db, session);
-  if (session && kind === "LibSQLSession") return libsql(db, session);
+  if (session && kind === "BetterSQLiteSession" && isAlive(session, "prepare")) return betterSqlite3(db, session);
+  if (session && kind === "LibSQLSession" && isAlive(session, "execute")) return libsql(db, session);
   throw new UnsupportedDriverError({
     subject: "db",
     expected: "a Drizzle database or transaction on better-sqlite3 or libSQL",
-    got: kind ?? describe(db),
-    hint: 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
+    got: kind === undefined ? describe(db) : isOurs(kind) ? "one on an object that is no open client" : kind,
+    hint: isOurs(kind)
+      ? "A client that was posted to a worker thread is an empty object there: open one in each thread."
+      : 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
   });
+}
+
+function isOurs(kind: string | undefined): boolean {
+  return kind === "BetterSQLiteSession" || kind === "LibSQLSession";
+}
+
+function isAlive({ client }: Session, method: string): boolean {
+  return typeof client?.[method] === "function";
 }

@@ -5,27 +5,48 @@ import { processWide } from "./process-wide.ts";
 
 /** Something a running app should know, as data; never thrown. */
 export interface SearchEvent {
-  /** Stable. `ROWS_SKIPPED`: stored bytes that are no vector. `FALLBACK`: an index could not be used, the table answered. */
-  code: "ROWS_SKIPPED" | "FALLBACK";
+  /**
+   * Stable. `ROWS_SKIPPED`: stored bytes that are no vector. `FALLBACK`: an index could not be used, the table answered.
+   * `CORRUPTION`: what is stored of an index is damaged, the table answered. `FOLD`: changes were written to the index.
+   * `FOLD_FAILED`: they could not be; it is tried again.
+   */
+  code: "ROWS_SKIPPED" | "FALLBACK" | "CORRUPTION" | "FOLD" | "FOLD_FAILED";
   /** The search index it concerns, or null for a bare column. */
   index: string | null;
   message: string;
   hint: string;
+  /** How long it took. */
+  ms?: number;
 }
 
 export interface Configuration {
-  /** Called at once, on the thread of the query, for each event; an error it throws is the query's error. */
+  /**
+   * Called at once, on the thread of the query, for each event; an error it throws is the query's error. `FOLD` and
+   * `FOLD_FAILED` come between queries, and errors thrown then are dropped.
+   */
   onEvent?: ((event: SearchEvent) => void) | undefined;
+  /**
+   * Most bytes of codes in memory, of all connections of the process together, as a query of this connection sees to it: a
+   * whole number from 0 up; default 256 MB. Beyond it codes are read from disk by each query; answers stay exact.
+   */
+  memoryBudget?: number | undefined;
+  /**
+   * `auto` (default): queries that find many changes have them written to the index a little later, in slices of at most 10 ms,
+   * between the app's own work. `manual`: only `optimize` and `rebuild` write.
+   */
+  maintenance?: "auto" | "manual" | undefined;
 }
+
+const MEMORY_BUDGET_DEFAULT = 256 * 2 ** 20;
 
 const configurations: WeakMap<object, Configuration> = processWide("configurations", () => new WeakMap());
 
 /**
  * Sets what holds for all handles on a database's connection, as long as the connection lives. Options left out stay as
- * they are.
+ * they are; `undefined` sets an option back to its default.
  *
  * @throws {InvalidOptionError} for an option that does not exist or has the wrong type
- * @example configure(db, { onEvent: (event) => console.warn(event.message, event.hint) });
+ * @example configure(db, { memoryBudget: 64 * 2 ** 20, onEvent: (event) => console.warn(event.message, event.hint) });
  */
 export function configure(db: DbLike, configuration: Configuration): void {
   if (typeof configuration !== "object" || configuration === null) {
@@ -35,30 +56,59 @@ export function configure(db: DbLike, configuration: Configuration): void {
       got: describe(configuration),
     });
   }
-  const { onEvent, ...unknown } = configuration;
+  const { onEvent, memoryBudget, maintenance, ...unknown } = configuration;
   const [name] = Object.keys(unknown);
   if (name !== undefined) {
-    throw new InvalidOptionError({ subject: name, expected: "an option of configure: onEvent", got: name });
+    const expected = "an option of configure: onEvent, memoryBudget or maintenance";
+    throw new InvalidOptionError({ subject: name, expected, got: name });
   }
   if (onEvent !== undefined && typeof onEvent !== "function") {
     throw new InvalidOptionError({ subject: "onEvent", expected: "a function", got: describe(onEvent) });
   }
+  if (memoryBudget !== undefined && !(Number.isSafeInteger(memoryBudget) && memoryBudget >= 0)) {
+    const expected = "bytes, a whole number from 0 up";
+    throw new InvalidOptionError({ subject: "memoryBudget", expected, got: describe(memoryBudget) });
+  }
+  if (maintenance !== undefined && maintenance !== "auto" && maintenance !== "manual") {
+    throw new InvalidOptionError({
+      subject: "maintenance",
+      expected: '"auto" or "manual"',
+      got: describe(maintenance),
+    });
+  }
   const { connection } = driverOf(db);
   configurations.set(connection, { ...configurations.get(connection), ...configuration });
+}
+
+export function memoryBudgetOf(connection: object): number {
+  return configurations.get(connection)?.memoryBudget ?? MEMORY_BUDGET_DEFAULT;
+}
+
+export function maintenanceOf(connection: object): "auto" | "manual" {
+  return configurations.get(connection)?.maintenance ?? "auto";
 }
 
 export function report(connection: object, event: SearchEvent): void {
   configurations.get(connection)?.onEvent?.(event);
 }
 
+/** The same on a timer, where nobody could catch what `onEvent` throws. */
+export function reportQuietly(connection: object, event: SearchEvent): void {
+  try {
+    report(connection, event);
+  } catch {
+    // Its own affair.
+  }
+}
+
 /** Messages each connection has had: a state that lasts is told once. */
 const told = new WeakMap<object, Set<string>>();
 
 /** Reports a lasting state once a connection. */
-export function reportOnce(connection: object, event: SearchEvent): void {
+export function reportOnce(connection: object, event: SearchEvent, send = report): void {
   const messages = told.get(connection) ?? new Set();
   told.set(connection, messages);
   if (messages.has(event.message)) return;
   messages.add(event.message);
-  report(connection, event);
+  send(connection, event);
 }

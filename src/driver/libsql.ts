@@ -48,6 +48,13 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
         transaction.close();
       }
     },
+    async bare(sql) {
+      try {
+        return rowsOf(await client.execute({ sql, args: [] }));
+      } catch (error) {
+        throw clearlyReadOnly(error);
+      }
+    },
     async write<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
       try {
         if (session.tx)

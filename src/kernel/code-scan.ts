@@ -1,3 +1,4 @@
+import type { RowCode } from "./coder.ts";
 import { BASE, grow, instantiate, type Memory, roundUp } from "./module.ts";
 import { scalarCodeKernel } from "./scalar-code-scan.ts";
 
@@ -6,43 +7,86 @@ import { scalarCodeKernel } from "./scalar-code-scan.ts";
  *
  * | part | bytes |
  * | --- | --- |
- * | rows | count x (`width` codes, then f32 scale, f32 error, f32 offset, 4 unused); `width` is a multiple of 16, padded with 0 |
- * | query | `width` x i16, or `width` bytes for bits; padded with 0 |
- * | state | f64 threshold, i32 k, i32 heap size, i32 found, i32 capacity, u32 heap, u32 list |
+ * | slots | each one block: the runs of `BlockShape`, with room for `capacity` rows |
+ * | query | 10 x f64: those of `QUERY_NUMBERS`; `headBytes` and `tailBytes` x i16, padded with 0. For bits `headBytes` bytes |
+ * | state | f64 threshold, i32 k, i32 heap size, i32 found, i32 list capacity, u32 heap, u32 list, i32 whether the list has overflowed, i32 tails read, i32 size the bests may have, i32 size they have, u32 bests, f32 the least of them once they are full, in units of the query |
  * | heap | k x f64: the k largest lower bounds, the least on top |
+ * | bests | f64 each: the best estimates made from heads, the least on top |
  * | list | capacity x (f64 upper bound, i32 row, 4 unused): rows that may be among the k most similar |
- * | mask | count x u8: 0 where a row is to be passed over; none where all are asked |
+ * | scratch | 12 bytes for each row of a block, and 16 |
+ * | mask | `capacity` x u8: 0 where a row of the block in hand is to be passed over |
  *
- * Everything behind the rows is written anew by each scan. A row that is gone has the offset -Infinity.
+ * Everything behind the slots is written anew by each scan. A row that is gone has the offset -Infinity.
  */
 export interface CodeKernel {
   readonly kernel: "wasm" | "scalar";
   /** The memory, of at least so many bytes and with all its contents; earlier buffers are void. */
   reserve(bytes: number): ArrayBuffer;
-  /** False when the list has overflowed; the threshold is that of all rows even so. */
+  /** Scans a block. When the list has overflowed the threshold is that of all rows even so. */
   scanCodes(
     state: number,
     query: number,
-    step: number,
-    perError: number,
-    perScale: number,
-    constant: number,
-    rows: number,
-    width: number,
+    block: number,
+    headBytes: number,
+    tailBytes: number,
+    capacity: number,
     count: number,
+    first: number,
     mask: number,
-  ): boolean | number;
-  scanBits(state: number, query: number, rows: number, width: number, count: number, mask: number): boolean | number;
+    scratch: number,
+  ): void;
+  scanBits(
+    state: number,
+    query: number,
+    block: number,
+    width: number,
+    capacity: number,
+    count: number,
+    first: number,
+    mask: number,
+  ): void;
   /** Drops from the list what the final threshold rules out, and returns how many are left. */
   settle(state: number): number;
 }
 
-/** Bytes of a row behind its codes. */
-const ROW_TAIL_BYTES = 16;
-const STATE_BYTES = 32;
+/**
+ * The runs of a block, one behind the other: heads of all rows, each parameter of all rows as f32 (`CODE_PARAMS`), tails of all
+ * rows. So a chunk on disk and a slot in memory differ in nothing but the number of rows they have room for.
+ */
+export interface BlockShape {
+  /** Bytes of the codes that every scan reads, padded with 0 to a multiple of 16. */
+  readonly headBytes: number;
+  /** Bytes of the codes that only close rows need, a multiple of 16; 0 where the head is all there is. */
+  readonly tailBytes: number;
+}
+
+/** Parameters of a row: without a tail the first three of `CODE_PARAMS`. */
+function paramsOf({ tailBytes }: BlockShape): number {
+  return tailBytes > 0 ? 6 : 3;
+}
+
+const STATE_BYTES = 64;
 const FOUND_BYTES = 16;
+/** Rows that are looked at for the sake of the threshold: those with the best estimates so far, at least so many. */
+const BESTS_MIN = 32;
 /** Memory is asked for in steps of at least this: what is not touched takes no room. */
 const GROWTH_BYTES = 1 << 20;
+/** What a block with its ids fits into, so that a chunk on disk is one. */
+const BLOCK_BYTES = 1_000_000;
+/** Rows of a block are a multiple of this; the kernels need a multiple of 4. */
+const ROWS_MULTIPLE = 32;
+const ROWS_MAX = 4096;
+
+/** Bytes of a row in a block, without its id. */
+export function rowBytes(shape: BlockShape): number {
+  return shape.headBytes + paramsOf(shape) * 4 + shape.tailBytes;
+}
+
+/** Rows a full block has. */
+export function blockRows(shape: BlockShape): number {
+  const rows = Math.floor(BLOCK_BYTES / (rowBytes(shape) + 8));
+  return Math.max(ROWS_MULTIPLE, Math.min(ROWS_MAX, rows - (rows % ROWS_MULTIPLE)));
+}
 
 /** The fastest kernel this engine runs, with an empty memory of its own. */
 export function codeKernel(): CodeKernel {
@@ -65,23 +109,27 @@ export function wasmCodeKernel(): CodeKernel | undefined {
   };
 }
 
-/** One coded row: y ≈ scale · codes, at most `error` away; `offset` is added to the similarity. See vector/code-space.ts. */
-export interface RowCode {
-  readonly codes: Int8Array | Uint8Array;
-  readonly scale: number;
-  readonly error: number;
-  readonly offset: number;
-}
+/** The numbers of a query, in the order in which they lie in memory; see vector/code-space.ts for what they mean. */
+export const QUERY_NUMBERS = [
+  "step",
+  "perError",
+  "perScale",
+  "constant",
+  "unit",
+  "tailStep",
+  "perTailError",
+  "perTailScale",
+  "perTailNorm",
+] as const;
+const QUERY_BYTES = 80;
 
-/** A query as the kernel takes it; see vector/code-space.ts for what the numbers mean and why they bound. */
+/** A query as the kernel takes it. The sum of the weights' absolute values is below 2^24, of head and tail each. */
 export type CodedQuery =
   | {
       readonly type: "codes";
       readonly weights: Int16Array;
-      readonly step: number;
-      readonly perError: number;
-      readonly perScale: number;
-      readonly constant: number;
+      readonly tailWeights: Int16Array;
+      readonly numbers: Record<(typeof QUERY_NUMBERS)[number], number>;
     }
   | { readonly type: "bits"; readonly bytes: Uint8Array };
 
@@ -93,8 +141,6 @@ export interface ScanInput {
   readonly floor: number;
   /** Most rows that may be left; with more the scan gives up. At least `k`. */
   readonly most: number;
-  /** One byte a row, 0 to pass it over; undefined for all rows. */
-  readonly mask: Uint8Array | undefined;
 }
 
 /** Rows that may be among the k most similar, and the upper bound of each. */
@@ -103,19 +149,23 @@ export interface Survivors {
   readonly uppers: Float64Array;
 }
 
-/** Coded rows in a kernel's memory, numbered from 0. */
-export class CodeRows {
+/** Blocks of coded rows in a kernel's memory, in slots numbered from 0. */
+export class CodeBlocks {
+  readonly shape: BlockShape;
+  /** Rows a block has room for. */
+  readonly capacity: number;
   readonly #kernel: CodeKernel;
-  readonly #width: number;
-  readonly #stride: number;
+  readonly #slotBytes: number;
   #buffer: ArrayBuffer;
-  #count = 0;
+  #slots = 0;
+  readonly #free: number[] = [];
 
-  /** @param codeBytes - bytes of a row's codes: one a dimension, or one for eight bits */
-  constructor(codeBytes: number, kernel: CodeKernel) {
+  /** @param capacity - fewer rows a block than are usual, a multiple of 4, for tests */
+  constructor(shape: BlockShape, kernel: CodeKernel, capacity = blockRows(shape)) {
+    this.shape = shape;
+    this.capacity = capacity;
     this.#kernel = kernel;
-    this.#width = roundUp(codeBytes, 16);
-    this.#stride = this.#width + ROW_TAIL_BYTES;
+    this.#slotBytes = roundUp(rowBytes(shape) * capacity, 16);
     this.#buffer = kernel.reserve(BASE);
   }
 
@@ -123,81 +173,199 @@ export class CodeRows {
     return this.#kernel.kernel;
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
+  /** Bytes a row takes in a scan. */
   get rowBytes(): number {
-    return this.#stride;
+    return rowBytes(this.shape);
   }
 
-  /**
-   * Writes a row; `row` is at most `count`, which appends it.
-   *
-   * @throws {RangeError} when memory ends
-   */
-  write(row: number, { codes, scale, error, offset }: RowCode): void {
-    const at = BASE + row * this.#stride;
-    this.#reserve(at + this.#stride);
-    const bytes = new Uint8Array(this.#buffer, at, this.#width);
-    bytes.set(new Uint8Array(codes.buffer, codes.byteOffset, codes.length));
-    bytes.fill(0, codes.length);
-    new Float32Array(this.#buffer, at + this.#width, 4).set([scale, error, offset, 0]);
-    if (row === this.#count) this.#count++;
+  /** Bytes of the slots in use. */
+  get bytes(): number {
+    return (this.#slots - this.#free.length) * this.#slotBytes;
+  }
+
+  /** @throws {RangeError} when memory ends */
+  take(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    this.#reserve(this.#at(this.#slots + 1));
+    return this.#slots++;
+  }
+
+  /** Gives a slot back. */
+  free(slot: number): void {
+    this.#free.push(slot);
+  }
+
+  write(slot: number, row: number, { head, tail, params }: RowCode): void {
+    const [headAt, tailAt] = this.#codesAt(slot, row);
+    const { headBytes, tailBytes } = this.shape;
+    const bytes = new Uint8Array(this.#buffer, headAt, headBytes);
+    bytes.set(head);
+    if (head.length < headBytes) bytes.fill(0, head.length);
+    if (tailBytes > 0) new Uint8Array(this.#buffer, tailAt, tailBytes).set(tail);
+    this.#setParams(slot, row, params);
   }
 
   /** Marks a row as gone: no scan finds it until it is written again. */
-  erase(row: number): void {
-    const at = BASE + row * this.#stride + this.#width;
-    new Float32Array(this.#buffer, at, 4).set([0, 0, Number.NEGATIVE_INFINITY, 0]);
+  erase(slot: number, row: number): void {
+    this.#setParams(slot, row, [Number.NEGATIVE_INFINITY, 0, 0, 0, 0, 0]);
   }
 
-  /** The rows that may be among the `k` most similar, or undefined where they are more than `most`. */
-  scan({ query, k, floor, most, mask }: ScanInput): Survivors | undefined {
-    const queryAt = BASE + this.#count * this.#stride;
-    const stateAt = queryAt + this.#width * 2;
-    const heapAt = stateAt + STATE_BYTES;
-    const listAt = roundUp(heapAt + k * 8, 16);
-    // Room for twice as many: a full list is cleared of what the threshold has overtaken, at most once every `most` rows.
-    const capacity = most * 2;
-    const maskAt = listAt + capacity * FOUND_BYTES;
-    this.#reserve(maskAt + (mask ? this.#count : 0));
-    const buffer = this.#buffer;
-    if (mask) new Uint8Array(buffer, maskAt, this.#count).set(mask);
-    const threshold = new Float64Array(buffer, stateAt, 1);
-    threshold[0] = floor;
-    const run = () => {
-      new Int32Array(buffer, stateAt + 8, 6).set([k, 0, 0, capacity, heapAt, listAt]);
-      return this.#run(query, stateAt, queryAt, mask ? maskAt : 0);
-    };
-    // Where the nearest rows come last, the list may have run over by rows they rule out: the first run has found the threshold.
-    const isWhole = run() || run();
-    const left = isWhole ? this.#kernel.settle(stateAt) : most + 1;
-    if (left > most) return undefined;
-    const doubles = new Float64Array(buffer, listAt, left * 2);
-    const integers = new Int32Array(buffer, listAt, left * 4);
-    return {
-      rows: Int32Array.from({ length: left }, (_, i) => integers[i * 4 + 2]!),
-      uppers: Float64Array.from({ length: left }, (_, i) => doubles[i * 2]!),
-    };
+  /** Copies a row of another slot, which may be of other blocks of the same shape. */
+  copy(slot: number, row: number, from: CodeBlocks, fromSlot: number, fromRow: number): void {
+    const { headBytes, tailBytes } = this.shape;
+    const [headAt, tailAt] = from.#codesAt(fromSlot, fromRow);
+    const params = from.#params(fromSlot);
+    this.write(slot, row, {
+      head: new Uint8Array(from.#buffer, headAt, headBytes),
+      tail: new Uint8Array(from.#buffer, tailAt, tailBytes),
+      params: Float32Array.from({ length: paramsOf(this.shape) }, (_, i) => params[i * from.capacity + fromRow]!),
+    });
   }
 
-  #run(query: CodedQuery, state: number, queryAt: number, mask: number): boolean {
-    const width = this.#width;
-    if (query.type === "bits") {
-      const bytes = new Uint8Array(this.#buffer, queryAt, width);
-      bytes.fill(0).set(query.bytes);
-      return Boolean(this.#kernel.scanBits(state, queryAt, BASE, width, this.#count, mask));
+  /** Bytes of the first `rows` rows of a slot, run by run, without gaps: what `load` takes. */
+  save(slot: number, rows: number): Uint8Array {
+    const bytes = new Uint8Array(rowBytes(this.shape) * rows);
+    let at = 0;
+    for (const [from, length] of this.#runs(slot, rows)) {
+      bytes.set(new Uint8Array(this.#buffer, from, length), at);
+      at += length;
     }
-    const { weights, step, perError, perScale, constant } = query;
-    new Int16Array(this.#buffer, queryAt, width).fill(0).set(weights);
-    return Boolean(
-      this.#kernel.scanCodes(state, queryAt, step, perError, perScale, constant, BASE, width, this.#count, mask),
-    );
+    return bytes;
+  }
+
+  /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
+  load(slot: number, rows: number, bytes: Uint8Array): void {
+    let at = 0;
+    for (const [to, length] of this.#runs(slot, rows)) {
+      new Uint8Array(this.#buffer, to, length).set(bytes.subarray(at, at + length));
+      at += length;
+    }
+  }
+
+  /** Begins a scan. The blocks are handed to it one by one; until it is over no other may begin, and no slot be taken. */
+  scan({ query, k, floor, most }: ScanInput): Scan {
+    const { headBytes, tailBytes } = this.shape;
+    const queryAt = this.#at(this.#slots);
+    const stateAt = queryAt + QUERY_BYTES + (headBytes + tailBytes) * 2;
+    const heapAt = stateAt + STATE_BYTES;
+    const bests = Math.max(k, BESTS_MIN);
+    const bestsAt = heapAt + k * 8;
+    const listAt = roundUp(bestsAt + bests * 8, 16);
+    // Room for twice as many: a full list is cleared of what the threshold has overtaken, at most once every `most` rows.
+    const listCapacity = most * 2;
+    const scratchAt = listAt + listCapacity * FOUND_BYTES;
+    const maskAt = scratchAt + this.capacity * 12 + 16;
+    this.#reserve(maskAt + this.capacity);
+    const buffer = this.#buffer;
+    const state = new Int32Array(buffer, stateAt, STATE_BYTES / 4);
+    const begin = () => {
+      state.set([k, 0, 0, listCapacity, heapAt, listAt, 0, state[9]!, bests, 0, bestsAt], 2);
+      new Float32Array(buffer, stateAt + 52, 1)[0] = Number.NEGATIVE_INFINITY;
+    };
+    new Float64Array(buffer, stateAt, 1)[0] = floor;
+    state[9] = 0;
+    begin();
+    if (query.type === "bits") new Uint8Array(buffer, queryAt, headBytes).fill(0).set(query.bytes);
+    else this.#writeQuery(queryAt, query);
+    let rows = 0;
+    let isRepeated = false;
+    return {
+      block: (slot, count, first, mask) => {
+        if (mask) new Uint8Array(buffer, maskAt, count).set(mask.subarray(0, count));
+        const block = this.#at(slot);
+        const rest = [this.capacity, count, first, mask ? maskAt : 0] as const;
+        if (query.type === "bits") this.#kernel.scanBits(stateAt, queryAt, block, headBytes, ...rest);
+        else this.#kernel.scanCodes(stateAt, queryAt, block, headBytes, tailBytes, ...rest, scratchAt);
+        rows += count;
+      },
+      again: () => {
+        const isDone = state[8] === 0 || isRepeated;
+        isRepeated = true;
+        if (!isDone) begin();
+        return !isDone;
+      },
+      get threshold() {
+        return new Float64Array(buffer, stateAt, 1)[0]!;
+      },
+      get bytesRead() {
+        return rows * rowBytes({ headBytes, tailBytes: 0 }) + state[9]! * tailBytes;
+      },
+      survivors: () => {
+        const left = state[8] === 0 ? this.#kernel.settle(stateAt) : most + 1;
+        if (left > most) return undefined;
+        const doubles = new Float64Array(buffer, listAt, left * 2);
+        const integers = new Int32Array(buffer, listAt, left * 4);
+        return {
+          rows: Int32Array.from({ length: left }, (_, i) => integers[i * 4 + 2]!),
+          uppers: Float64Array.from({ length: left }, (_, i) => doubles[i * 2]!),
+        };
+      },
+    };
+  }
+
+  #at(slot: number): number {
+    return BASE + slot * this.#slotBytes;
+  }
+
+  #codesAt(slot: number, row: number): [head: number, tail: number] {
+    const { headBytes, tailBytes } = this.shape;
+    const at = this.#at(slot);
+    const tails = at + (headBytes + paramsOf(this.shape) * 4) * this.capacity;
+    return [at + row * headBytes, tails + row * tailBytes];
+  }
+
+  #params(slot: number): Float32Array {
+    const at = this.#at(slot) + this.shape.headBytes * this.capacity;
+    return new Float32Array(this.#buffer, at, paramsOf(this.shape) * this.capacity);
+  }
+
+  #setParams(slot: number, row: number, values: ArrayLike<number>): void {
+    const params = this.#params(slot);
+    for (let i = 0; i < paramsOf(this.shape); i++) params[i * this.capacity + row] = values[i]!;
+  }
+
+  #writeQuery(at: number, { weights, tailWeights, numbers }: CodedQuery & { type: "codes" }): void {
+    const { headBytes, tailBytes } = this.shape;
+    new Float64Array(this.#buffer, at, QUERY_NUMBERS.length).set(QUERY_NUMBERS.map((name) => numbers[name]));
+    const all = new Int16Array(this.#buffer, at + QUERY_BYTES, headBytes + tailBytes).fill(0);
+    all.set(weights);
+    all.set(tailWeights, headBytes);
+  }
+
+  /** Where each run of a slot begins and how many bytes of it `rows` rows take. */
+  *#runs(slot: number, rows: number): Generator<[from: number, length: number]> {
+    const { headBytes, tailBytes } = this.shape;
+    let at = this.#at(slot);
+    for (const bytes of [headBytes, ...Array<number>(paramsOf(this.shape)).fill(4), tailBytes]) {
+      yield [at, bytes * rows];
+      at += bytes * this.capacity;
+    }
   }
 
   #reserve(bytes: number): void {
     if (bytes <= this.#buffer.byteLength) return;
     this.#buffer = this.#kernel.reserve(bytes + GROWTH_BYTES);
   }
+}
+
+/** A scan under way. */
+export interface Scan {
+  /**
+   * Scans the first `count` rows of a slot, which count on from `first`.
+   *
+   * @param mask - one byte a row, 0 to pass it over; undefined for all rows
+   */
+  block(slot: number, count: number, first: number, mask: Uint8Array | undefined): void;
+  /**
+   * Whether the blocks have to be handed over once more: where the nearest rows come last, the list may have run over by rows
+   * they rule out. The threshold, that of all rows, is kept, so a second time is enough.
+   */
+  again(): boolean;
+  /** Bytes of codes read so far, about: of rows that are passed over, too. */
+  readonly bytesRead: number;
+  /** The rows that may be among the `k` most similar, or undefined where they are more than `most`. */
+  survivors(): Survivors | undefined;
+  /** Rows that do not survive are less similar than this. */
+  readonly threshold: number;
 }

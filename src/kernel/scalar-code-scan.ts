@@ -1,8 +1,7 @@
 import type { CodeKernel } from "./code-scan.ts";
 
-/** As in assembly/codes.ts. */
+/** As in assembly/scan-codes.ts. */
 const SLACK = 2 ** -22;
-const ROW_TAIL_BYTES = 16;
 
 /** The code kernels in plain TypeScript, equal to the last bit: the oracle of their tests, and the fallback without SIMD. */
 export function scalarCodeKernel(): CodeKernel {
@@ -59,18 +58,21 @@ export function scalarCodeKernel(): CodeKernel {
     if (size === heap.length && heap[0]! > number(state)) view.setFloat64(state, heap[0]!, true);
   }
 
-  function note(state: number, row: number, upper: number): boolean {
+  function note(state: number, row: number, upper: number): void {
+    if (integer(state + 32) !== 0) return;
     let found = integer(state + 16);
     const capacity = integer(state + 20);
     if (found === capacity) {
       found = settle(state);
-      if (found > capacity >> 1) return false;
+      if (found > capacity >> 1) {
+        view.setInt32(state + 32, 1, true);
+        return;
+      }
     }
     const at = integer(state + 28) + found * 16;
     view.setFloat64(at, upper, true);
     view.setInt32(at + 8, row, true);
     view.setInt32(state + 16, found + 1, true);
-    return true;
   }
 
   function settle(state: number): number {
@@ -99,33 +101,50 @@ export function scalarCodeKernel(): CodeKernel {
       }
       return buffer;
     },
-    scanCodes(state, query, step, perError, perScale, constant, rows, width, count, mask) {
-      let isWhole = true;
-      for (let row = 0, at = rows; row < count; row++, at += width + ROW_TAIL_BYTES) {
+    scanCodes(state, query, block, headBytes, tailBytes, capacity, count, first, mask) {
+      const [step, perError, perScale, constant, , tailStep, perTailError, perTailScale, perTailNorm] = Array.from(
+        { length: 9 },
+        (_, i) => number(query + i * 8),
+      ) as [number, number, number, number, number, number, number, number, number];
+      const weights = query + 80;
+      const params = block + headBytes * capacity;
+      const tails = params + 6 * 4 * capacity;
+      for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const scale = view.getFloat32(at + width, true);
-        const error = view.getFloat32(at + width + 4, true);
-        const offset = view.getFloat32(at + width + 8, true);
-        const product = step * scale * dot(at, query, width);
-        const estimate = product + offset;
-        const doubt = error * perError + scale * perScale + (Math.abs(product) + Math.abs(offset)) * SLACK + constant;
-        const upper = estimate + doubt;
+        const param = (i: number) => view.getFloat32(params + (i * capacity + row) * 4, true);
+        const offset = param(0);
+        if (offset === Number.NEGATIVE_INFINITY) continue;
+        const scale = param(1);
+        const product = step * scale * dot(block + row * headBytes, weights, headBytes);
+        let estimate = product + offset;
+        let doubt = param(2) * perError + scale * perScale + constant;
+        let size = Math.abs(product) + Math.abs(offset);
+        let upper = estimate + doubt + size * SLACK;
+        if (tailBytes > 0) {
+          upper += param(3) * perTailNorm;
+          if (!(upper >= number(state))) continue;
+          view.setInt32(state + 36, integer(state + 36) + 1, true);
+          const tailScale = param(4);
+          const tailProduct = tailStep * tailScale * dot(tails + row * tailBytes, weights + headBytes * 2, tailBytes);
+          estimate += tailProduct;
+          doubt += param(5) * perTailError + tailScale * perTailScale;
+          size += Math.abs(tailProduct);
+          upper = Math.min(upper, estimate + doubt + size * SLACK);
+        }
         if (!(upper >= number(state))) continue;
-        if (isWhole) isWhole = note(state, row, upper);
-        offer(state, estimate - doubt);
+        note(state, first + row, upper);
+        offer(state, estimate - doubt - size * SLACK);
       }
-      return isWhole;
     },
-    scanBits(state, query, rows, width, count, mask) {
-      let isWhole = true;
-      for (let row = 0, at = rows; row < count; row++, at += width + ROW_TAIL_BYTES) {
+    scanBits(state, query, block, width, capacity, count, first, mask) {
+      const offsets = block + width * capacity;
+      for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const estimate = view.getFloat32(at + width + 8, true) - differing(at, query, width);
+        const estimate = view.getFloat32(offsets + row * 4, true) - differing(block + row * width, query, width);
         if (estimate < number(state) || estimate === Number.NEGATIVE_INFINITY) continue;
-        if (isWhole) isWhole = note(state, row, estimate);
+        note(state, first + row, estimate);
         offer(state, estimate);
       }
-      return isWhole;
     },
     settle,
   };

@@ -1,4 +1,4 @@
-import { type DbLike, type Driver, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
+import { type DbLike, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
@@ -8,7 +8,8 @@ import { planRebuild } from "../migration/plan.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { contentOf, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";
-import { inSlices, type LongWorkOptions, pause, SLICE_MS } from "./slices.ts";
+import { foldColumns, vectorColumnsOf } from "./optimize.ts";
+import { inSlices, type LongWorkOptions, outsideTransactions, SLICE_MS } from "./slices.ts";
 import {
   checkFeasible,
   execute,
@@ -30,8 +31,8 @@ export interface RebuildResult {
 /**
  * Makes a search index anew from its table, as the database records it: tables and triggers at once, the text in slices of
  * about 20 ms, each a transaction of its own, so that other writers get in between. What they write meanwhile is followed by
- * the triggers. It takes two to three times as long as filling in one statement. Vectors are reset: every process reads them
- * again.
+ * the triggers. It takes two to three times as long as filling in one statement. Vectors are reset, and their codes written as
+ * `optimize` does.
  *
  * Until the text is complete the index is marked as pending and `search` throws `IndexPendingError`; so it stays after a crash
  * or an abort, and the next call goes on where this one stopped.
@@ -71,6 +72,8 @@ export async function rebuild(
     from = next ?? LAST_ID;
     return { isLast: next === undefined, ms };
   });
+  if (driver.tryWrite)
+    await foldColumns(driver, await driver.run((now) => vectorColumnsOf(target, driver, now)), { signal });
   return { index: target.name, rows, ms: performance.now() - start };
 }
 
@@ -146,23 +149,4 @@ function* countIds(target: Target): Steps<number> {
   const { definition, installed } = yield* recordedIndex(target);
   const { ids } = identityOf(definition, findTable(installed, definition.table)!);
   return Number((yield* firstRow(`SELECT count(*) FROM ${ids}`))![0]);
-}
-
-/**
- * Writes outside of the app's own transactions: what is done inside one may be rolled back with it, unseen. Waits until it is
- * over, where the app has one open on this connection.
- */
-async function outsideTransactions<T>(
-  driver: Driver,
-  signal: AbortSignal | undefined,
-  steps: () => Steps<T>,
-): Promise<T> {
-  for (;;) {
-    const done = await driver.write(function* ({ isShared }) {
-      return isShared ? undefined : { value: yield* steps() };
-    });
-    if (done) return done.value;
-    await pause();
-    signal?.throwIfAborted();
-  }
 }

@@ -1,3 +1,5 @@
+import type { Driver, Steps } from "../driver/driver.ts";
+
 /** How long work goes on for, what it tells meanwhile, and how it is stopped. */
 export interface LongWorkOptions {
   /** Called after each slice, at most about 40 times a second; an error it throws ends the work. */
@@ -39,6 +41,25 @@ export async function inSlices(
     if (isLast) return;
     rows = clamp(Math.round(rows * clamp(SLICE_MS / ms, 0.25, 4)), 1, ROWS_MAX);
     await pause();
+  }
+}
+
+/**
+ * Writes outside of the app's own transactions: what is done inside one may be rolled back with it, unseen. Waits until it is
+ * over, where the app has one open on this connection.
+ */
+export async function outsideTransactions<T>(
+  driver: Driver,
+  signal: AbortSignal | undefined,
+  steps: () => Steps<T>,
+): Promise<T> {
+  for (;;) {
+    const done = await driver.write(function* ({ isShared }) {
+      return isShared ? undefined : { value: yield* steps() };
+    });
+    if (done) return done.value;
+    await pause();
+    signal?.throwIfAborted();
   }
 }
 

@@ -25,7 +25,11 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
   const uniques = table.uniques.filter(({ terms }) => key === undefined || terms.every(({ column }) => column !== key));
   // The order of PRAGMA index_list changes when a table is copied; ours does not.
   const conditions = [...new Set(uniques.map(inTheWay))].sort();
+  // A rowid that is not the key can be set all the same, and REPLACE evicts by it as by any UNIQUE index.
+  const { rowid } = table;
+  if (rowid !== undefined) conditions.push(`r.${rowid} = new.${rowid}`);
   const reads = [...new Set(uniques.flatMap((unique) => unique.reads))].sort();
+  const hasMovedRow = rowid === undefined ? [] : [`old.${rowid} IS NOT new.${rowid}`];
   const isBound = uniques.every((unique) => unique.reads.length > 0);
   // The trigger AFTER an update reports the key it moved to, but it does not run where a cascade deletes the moving row.
   const onUpdate = [identity.isRow("new"), ...conditions];
@@ -33,7 +37,7 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
     onInsert: conditions.map((condition) => identity.among(condition)),
     isInTheWay: conditions.map((c) => `EXISTS (SELECT 1 FROM ${identifier(table.name)} AS r WHERE ${c})`).join(" OR "),
     onUpdate: onUpdate.map((condition) => identity.among(condition, { except: "old" })),
-    canEvict: isBound ? [identity.hasMoved, ...differences(reads)].join(" OR ") : undefined,
+    canEvict: isBound ? [identity.hasMoved, ...hasMovedRow, ...differences(reads)].join(" OR ") : undefined,
     reads,
   };
 }

@@ -1,5 +1,8 @@
-import { foldName } from "../schema/names.ts";
+import { foldName, isSameName } from "../schema/names.ts";
 import { closing, isSign, isWord, nameIn, type Token, textOf, tokensOf } from "./sql-text.ts";
+
+/** What a rowid may be set by. SQLite compares the column lists of triggers by name alone. */
+export const ROWID_NAMES = ["rowid", "_rowid_", "oid"];
 
 /** What a database says about a table, as far as triggers and keys depend on it. */
 export interface TableFacts {
@@ -12,6 +15,8 @@ export interface TableFacts {
   readonly key: readonly KeyPart[];
   /** Whether the key is one INTEGER PRIMARY KEY, the rowid under another name. */
   readonly hasRowidKey: boolean;
+  /** By which name statements reach a rowid that is not the key; undefined where there is none or columns hide its names. */
+  readonly rowid: string | undefined;
   /** Every UNIQUE index but the primary key's: a REPLACE that hits one evicts a row without any trigger. */
   readonly uniques: readonly UniqueFacts[];
 }
@@ -82,6 +87,8 @@ export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): 
   for (const row of uniques) {
     if (row[2] !== "pk") byIndex.set(row[1], [...(byIndex.get(row[1]) ?? []), row]);
   }
+  const hasRowidKey = keyColumns.length === 1 && keyIndex.length === 0 && !isWithoutRowid;
+  const isTaken = (rowid: string) => columns.some(([, column]) => isSameName(column, rowid));
   return {
     name,
     sql,
@@ -92,7 +99,8 @@ export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): 
       collation: keyIndex[i]?.[4] ?? "BINARY",
     })),
     // An INTEGER PRIMARY KEY has no index of its own; `INTEGER PRIMARY KEY DESC` and WITHOUT ROWID tables have one.
-    hasRowidKey: keyColumns.length === 1 && keyIndex.length === 0 && !isWithoutRowid,
+    hasRowidKey,
+    rowid: hasRowidKey || isWithoutRowid ? undefined : ROWID_NAMES.find((rowid) => !isTaken(rowid)),
     uniques: [...byIndex].map(([index, rows]) => uniqueOf(index, rows, columns, indexSql(index))),
   };
 }

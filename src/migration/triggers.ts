@@ -4,7 +4,7 @@ import { differences, type Guards } from "./guards.ts";
 import type { Identity } from "./identity.ts";
 import type { DbObject } from "./objects.ts";
 import { identifier } from "./sql-text.ts";
-import type { TableFacts } from "./table-facts.ts";
+import { ROWID_NAMES, type TableFacts } from "./table-facts.ts";
 
 interface TriggerInput {
   readonly table: TableFacts;
@@ -13,9 +13,6 @@ interface TriggerInput {
 }
 
 type Row = "new" | "old";
-
-/** What an INTEGER PRIMARY KEY may be set by, beside its own name. SQLite compares these lists by name alone. */
-const ROWID_NAMES = ["rowid", "_rowid_", "oid"];
 
 /**
  * The triggers on the user's table, each on one line.
@@ -92,7 +89,9 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
       : []),
   ];
   add("guardinsert", "BEFORE INSERT", guards.isInTheWay, watch(guards.onInsert));
-  const evicting = guards.canEvict ? update([...keyColumns, ...guards.reads]) : "UPDATE";
+  const evicting = guards.canEvict
+    ? update([...keyColumns, ...guards.reads, ...(table.rowid === undefined ? [] : ROWID_NAMES)])
+    : "UPDATE";
   add("guardupdate", `BEFORE ${evicting}`, guards.canEvict ?? "", watch(guards.onUpdate));
   if (!sweeps) return triggers;
 

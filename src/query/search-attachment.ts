@@ -9,6 +9,7 @@ import {
   IndexPendingError,
 } from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
+import { parseDefinition } from "../migration/installed.ts";
 import { REGISTRY } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 
@@ -55,15 +56,15 @@ export function* checkSearchable({ driver, snapshot, declared, needsText }: Chec
   // These may change without the schema: read anew each time.
   const [row]: Row[] = yield {
     type: "rows",
-    sql: `select definition, pending from "${REGISTRY}" where name = ?`,
+    sql: `select definition, pending, hash from "${REGISTRY}" where name = ?`,
     params: [name],
   };
-  const recorded = String(row?.[0]);
-  if (checked.get(declared) !== recorded) {
-    checkDeclared(JSON.parse(recorded), declared);
-    checked.set(declared, recorded);
+  const text = `${row?.[0]} ${row?.[2]}`;
+  if (checked.get(declared) !== text) {
+    checkDeclared(recorded(name, row), declared);
+    checked.set(declared, text);
   }
-  if (row?.[1] === null) return;
+  if (row![1] === null) return;
   throw new IndexPendingError({
     subject: name,
     expected: "a text index that is filled",
@@ -72,8 +73,17 @@ export function* checkSearchable({ driver, snapshot, declared, needsText }: Chec
   });
 }
 
-/** What was recorded when a declaration was last found to agree with it. */
+/** What was recorded, with its hash, when a declaration was last found to agree with it. */
 const checked = new WeakMap<IndexDefinition, string>();
+
+/** The definition in an index's row of the registry, which may be gone or overwritten since the schema was looked at. */
+function recorded(index: string, row: Row | undefined): IndexDefinition {
+  const hint = "Call ensureSearchIndexes with the declaration, which records it anew.";
+  if (!row) throw new IndexMissingError({ subject: index, expected: "its row in the registry", got: "none", hint });
+  const definition = parseDefinition(String(row[0]), String(row[2]));
+  if (definition) return definition;
+  throw new IndexFormatError({ subject: index, expected: "a definition that can be read", got: "a damaged one", hint });
+}
 
 function checkDeclared(recorded: IndexDefinition, declared: IndexDefinition): void {
   const textOf = ({ table, key, text }: IndexDefinition) =>

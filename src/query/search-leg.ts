@@ -411,7 +411,9 @@ function listOf(parts: readonly unknown[]): SQL {
 /** The typed error in the place of SQLite's own about a damaged index. */
 function damaged(error: unknown, name: string): IndexDamagedError | undefined {
   const { code, message } = Object(error) as { code?: unknown; message?: string };
-  const isDamage = /CORRUPT/.test(String(code)) || /vtable constructor failed|malformed|fts5: /.test(message ?? "");
+  const isDamage =
+    /CORRUPT/.test(String(code)) ||
+    /vtable constructor failed|malformed|fts5: |invalid fts5 file format/.test(message ?? "");
   if (!isDamage) return undefined;
   return new IndexDamagedError({
     subject: name,

@@ -1,5 +1,7 @@
 import { vectorBytes } from "../codec/codec.ts";
-import { type CodeKernel, CodeRows, codeKernel } from "../kernel/code-scan.ts";
+import type { Steps } from "../driver/driver.ts";
+import { CodeBlocks, type CodeKernel, codeKernel } from "../kernel/code-scan.ts";
+import type { RowCode } from "../kernel/coder.ts";
 import type { CodeSpace, SpaceQuery } from "./code-space.ts";
 
 /** Why a row with something in its vector column is not among the codes. */
@@ -9,6 +11,15 @@ export type Skip = "wrongLength" | "notFinite" | "notAVector";
 export interface Survivor {
   readonly id: bigint;
   readonly upper: number;
+}
+
+/** What a search of codes has found. */
+export interface CodesFound {
+  /** The rows that may be among the `k` nearest, best bound first. */
+  readonly survivors: readonly Survivor[];
+  /** All other rows that were asked are less similar than this. */
+  readonly threshold: number;
+  readonly bytesRead: number;
 }
 
 export interface CodeSearch {
@@ -21,155 +32,316 @@ export interface CodeSearch {
   readonly among: Selection | undefined;
 }
 
+/** Where a block is on disk. */
+export interface BlockSource {
+  readonly generation: bigint;
+  readonly stamp: bigint;
+  readonly part: number;
+  /** Rows it has. */
+  readonly count: number;
+}
+
+/** A block as it is on disk: rows by ascending id, and their codes as `CodeBlocks.save` gives them. */
+export interface StoredBlock {
+  readonly ids: BigInt64Array;
+  readonly codes: Uint8Array;
+  /** One bit a row, set where the row is gone; undefined where none is. */
+  readonly gone: Uint8Array | undefined;
+  readonly source: BlockSource;
+}
+
+/** Gives the codes of a block that is not in memory. */
+export type ReadCodes = (source: BlockSource) => Steps<Uint8Array>;
+
+interface Block {
+  readonly ids: BigInt64Array;
+  count: number;
+  /** Where its codes are in memory; undefined: on disk, at `source`. */
+  slot: number | undefined;
+  readonly source: BlockSource | undefined;
+  /** One bit a row, set where the row is gone. */
+  readonly gone: Uint8Array;
+}
+
 /** A small index need not be coded anew each time it doubles. */
 const WEAR_ROWS = 1000;
 
 /**
- * The codes of a column's rows by id. Ids are 64-bit integers, all of them, so they stay bigint. Those that come
- * in ascending order, as all of the first load do, are found by bisection, which takes no memory; others through a map.
+ * The codes of a column's rows by id, in blocks. Ids are 64-bit integers, all of them, so they stay bigint. Those that come in
+ * ascending order, as all of a load do, are found by bisection, which takes no memory; others through a map. Ids are always in
+ * memory; the codes of a block may be on disk, from where each search reads them.
  */
 export class ResidentCodes {
   readonly space: CodeSpace;
-  readonly #rows: CodeRows;
-  /** The id of each row; the first `#sorted` ascend. */
-  #ids = new BigInt64Array(256);
-  #sorted = 0;
+  readonly #codes: CodeBlocks;
+  readonly #blocks: Block[] = [];
+  /** Blocks whose ids ascend from the first row of the first to the last of the last: `[from, to)` of `#blocks`. */
+  readonly #segments: [from: number, to: number][] = [];
+  #isLoading = true;
+  #rows = 0;
+  #gone = 0;
   #loaded = 0;
+  /** Rows that came after the load, and where the next goes. */
   readonly #later = new Map<bigint, number>();
-  readonly #gone = new Set<number>();
+  #open: number | undefined;
   readonly #skipped = new Map<bigint, Skip>();
 
-  constructor(space: CodeSpace, kernel: CodeKernel = codeKernel()) {
+  /** @param capacity - rows of a block, fewer than usual for tests */
+  constructor(space: CodeSpace, kernel: CodeKernel = codeKernel(), capacity?: number) {
     this.space = space;
-    this.#rows = new CodeRows(space.codeBytes, kernel);
+    this.#codes = new CodeBlocks(space, kernel, capacity);
   }
 
   get kernel(): CodeKernel["kernel"] {
-    return this.#rows.kernel;
+    return this.#codes.kernel;
   }
 
   /** How many rows can be found. */
   get size(): number {
-    return this.#rows.count - this.#gone.size;
+    return this.#rows - this.#gone;
   }
 
-  /** Bytes of all codes with their ids. */
+  /** Bytes of memory that a block takes. */
+  get blockBytes(): number {
+    return this.#codes.capacity * (this.#codes.rowBytes + 8);
+  }
+
+  /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
-    return this.#rows.count * this.#rows.rowBytes + this.#ids.byteLength;
+    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.byteLength, 0);
   }
 
-  /** Bytes of codes that a scan of all rows reads. */
-  get scanBytes(): number {
-    return this.#rows.count * this.#rows.rowBytes;
+  /** Blocks whose codes are on disk. */
+  get streamed(): number {
+    return this.#blocks.filter(({ slot }) => slot === undefined).length;
   }
 
-  get skipped(): Iterable<Skip> {
-    return this.#skipped.values();
+  get skipped(): ReadonlyMap<bigint, Skip> {
+    return this.#skipped;
   }
 
-  /** Says that the first load is over. */
-  finishLoad(): void {
-    this.#loaded = this.#rows.count;
+  /** Notes a row that was skipped when it was stored. */
+  skip(id: bigint, why: Skip): void {
+    this.#skipped.set(id, why);
   }
 
-  /** Whether so much has come or gone since the first load that a new one pays: for the centre, and for the space of the gone. */
-  get isWorn(): boolean {
-    const { count } = this.#rows;
-    return count > this.#loaded * 2 + WEAR_ROWS || this.#gone.size * 2 > count + WEAR_ROWS;
+  /** Begins blocks of a stored segment: the ids of `addStored` ascend from here on. */
+  beginSegment(): void {
+    this.#segments.push([this.#blocks.length, this.#blocks.length]);
   }
 
   /**
-   * Codes a row, or codes it anew.
+   * Takes a block from disk.
    *
-   * @param value - what the vector column holds, not NULL; copied
+   * @param isResident - whether its codes are kept in memory
    * @throws {RangeError} when memory ends
    */
+  addStored({ ids, codes, gone, source }: StoredBlock, isResident: boolean): void {
+    const slot = isResident ? this.#codes.take() : undefined;
+    const block: Block = { ids, count: ids.length, slot, source, gone: gone ?? new Uint8Array((ids.length + 7) >> 3) };
+    this.#blocks.push(block);
+    this.#segments.at(-1)![1]++;
+    this.#rows += block.count;
+    this.#gone += countBits(block.gone);
+    if (slot !== undefined) this.#fill(slot, block, codes);
+  }
+
+  /** Says that the load is over. */
+  finishLoad(): void {
+    this.#isLoading = false;
+    this.#open = undefined;
+    this.#loaded = this.#rows;
+  }
+
+  /** Whether so much has come or gone since the load that a new one pays: for the centre, and for the space of the gone. */
+  get isWorn(): boolean {
+    return this.#rows > this.#loaded * 2 + WEAR_ROWS || this.#gone * 2 > this.#rows + WEAR_ROWS;
+  }
+
+  /** As `setAll` of one row. */
   set(id: bigint, value: unknown): void {
-    const code = this.#judge(value);
+    this.setAll([[id, value]]);
+  }
+
+  /**
+   * Codes rows, or codes them anew; many at a time cost less. Until `finishLoad`, ids ascend.
+   *
+   * @param rows - id and what the vector column holds, not NULL; copied
+   * @throws {RangeError} when memory ends
+   */
+  setAll(rows: readonly (readonly [id: bigint, value: unknown])[]): void {
+    const judged = rows.map(([, value]) => judge(value, this.space));
+    const codes = this.space.codesOf(judged.filter((bytes) => typeof bytes !== "string"))[Symbol.iterator]();
+    rows.forEach(([id], i) => {
+      const bytes = judged[i]!;
+      this.#put(id, typeof bytes === "string" ? bytes : (codes.next().value ?? "notFinite"));
+    });
+  }
+
+  delete(id: bigint): void {
+    this.#skipped.delete(id);
+    const at = this.#isLoading ? undefined : this.#find(id);
+    if (at !== undefined) this.#erase(at);
+  }
+
+  /** Where the code of a row is; `absent` where the row has no value, or is not there. */
+  whereIs(id: bigint): "inMemory" | "onDisk" | "absent" | Skip {
+    const at = this.#find(id);
+    const block = at === undefined ? undefined : this.#blockOf(at);
+    if (!block || isGone(block, at! % this.#codes.capacity)) return this.#skipped.get(id) ?? "absent";
+    return block.slot === undefined ? "onDisk" : "inMemory";
+  }
+
+  /** Copies the code of a row that is in memory to a slot of other blocks of the same space. */
+  copyTo(blocks: CodeBlocks, slot: number, row: number, id: bigint): void {
+    const at = this.#find(id)!;
+    blocks.copy(slot, row, this.#codes, this.#blockOf(at).slot!, at % this.#codes.capacity);
+  }
+
+  /** An empty selection of rows, to be searched among. */
+  selection(): Selection {
+    const { capacity } = this.#codes;
+    return new Selection(capacity, (id, hint) => {
+      const hinted = this.#blocks[Math.floor(hint / capacity)];
+      const row = hint % capacity;
+      const isHit = hinted !== undefined && row < hinted.count && hinted.ids[row] === id && !isGone(hinted, row);
+      const at = isHit ? hint : this.#find(id);
+      if (at !== undefined && !isGone(this.#blockOf(at), at % capacity)) return at;
+      return this.#skipped.get(id);
+    });
+  }
+
+  /** Undefined where more than `most` rows survive. */
+  *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<CodesFound | undefined> {
+    const { capacity } = this.#codes;
+    const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
+    try {
+      const scan = this.#codes.scan({ query: query.coded, k, floor: query.floorOf(maxDistance), most });
+      do {
+        for (const [n, block] of this.#blocks.entries()) {
+          const mask = among?.maskOf(n);
+          if (among && !mask) continue;
+          const slot = block.slot ?? visiting!;
+          if (block.slot === undefined) this.#fill(slot, block, yield* read(block.source!));
+          scan.block(slot, block.count, n * capacity, mask);
+        }
+      } while (scan.again());
+      const found = scan.survivors();
+      if (!found) return undefined;
+      const survivors = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
+      survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
+      return { survivors, threshold: scan.threshold, bytesRead: scan.bytesRead };
+    } finally {
+      if (visiting !== undefined) this.#codes.free(visiting);
+    }
+  }
+
+  #put(id: bigint, code: RowCode | Skip): void {
     if (typeof code === "string") {
       this.delete(id);
       this.#skipped.set(id, code);
       return;
     }
     this.#skipped.delete(id);
-    const row = this.#rowOf(id) ?? this.#append(id);
-    this.#rows.write(row, code);
-    this.#gone.delete(row);
+    let at = this.#isLoading ? undefined : this.#find(id);
+    if (at !== undefined && this.#blockOf(at).slot === undefined) {
+      // Its old code lies on disk, where it stays.
+      this.#erase(at);
+      at = undefined;
+    }
+    at ??= this.#append(id);
+    const block = this.#blockOf(at);
+    const row = at % this.#codes.capacity;
+    this.#codes.write(block.slot!, row, code);
+    if (isGone(block, row)) {
+      block.gone[row >> 3]! &= ~(1 << (row & 7));
+      this.#gone--;
+    }
   }
 
-  delete(id: bigint): void {
-    this.#skipped.delete(id);
-    const row = this.#rowOf(id);
-    if (row === undefined) return;
-    this.#rows.erase(row);
-    this.#gone.add(row);
-  }
-
-  /** An empty selection of rows, to be searched among. */
-  selection(): Selection {
-    return new Selection(this.#rows.count, (id, hint) => {
-      const row = this.#ids[hint] === id && hint < this.#rows.count ? hint : this.#rowOf(id);
-      if (row !== undefined && !this.#gone.has(row)) return row;
-      return this.#skipped.get(id);
-    });
-  }
-
-  /** The rows that may be among the `k` nearest, best bound first; undefined where they are more than `most`. */
-  search({ query, k, maxDistance, most, among }: CodeSearch): Survivor[] | undefined {
-    const found = this.#rows.scan({
-      query: query.coded,
-      k,
-      floor: query.floorOf(maxDistance),
-      most,
-      mask: among?.mask,
-    });
-    if (!found) return undefined;
-    const survivors = Array.from(found.rows, (row, i) => ({ id: this.#ids[row]!, upper: found.uppers[i]! }));
-    return survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
-  }
-
-  #judge(value: unknown) {
-    const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
-    if (!(bytes instanceof Uint8Array)) return "notAVector";
-    if (bytes.byteLength !== vectorBytes(this.space.shape)) return "wrongLength";
-    return this.space.codeOf(bytes) ?? "notFinite";
+  #fill(slot: number, block: Block, codes: Uint8Array): void {
+    this.#codes.load(slot, block.count, codes);
+    for (let row = 0; row < block.count; row++) if (isGone(block, row)) this.#codes.erase(slot, row);
   }
 
   #append(id: bigint): number {
-    const row = this.#rows.count;
-    if (row === this.#ids.length) {
-      const larger = new BigInt64Array(Math.ceil(row * 1.125) + 256);
-      larger.set(this.#ids);
-      this.#ids = larger;
+    const { capacity } = this.#codes;
+    let open = this.#open;
+    if (open === undefined || this.#blocks[open]!.count === capacity) {
+      const slot = this.#codes.take();
+      if (this.#isLoading && this.#segments.length === 0) this.beginSegment();
+      open = this.#blocks.length;
+      const ids = new BigInt64Array(capacity);
+      this.#blocks.push({ ids, count: 0, slot, source: undefined, gone: new Uint8Array((capacity + 7) >> 3) });
+      if (this.#isLoading) this.#segments.at(-1)![1]++;
+      this.#open = open;
     }
-    this.#ids[row] = id;
-    if (this.#sorted === row && (row === 0 || this.#ids[row - 1]! < id)) this.#sorted++;
-    else this.#later.set(id, row);
-    return row;
+    const block = this.#blocks[open]!;
+    const at = open * capacity + block.count;
+    block.ids[block.count++] = id;
+    this.#rows++;
+    if (!this.#isLoading) this.#later.set(id, at);
+    return at;
   }
 
-  #rowOf(id: bigint): number | undefined {
-    let from = 0;
-    let to = this.#sorted;
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (this.#ids[middle]! < id) from = middle + 1;
-      else to = middle;
+  #erase(at: number): void {
+    const block = this.#blockOf(at);
+    const row = at % this.#codes.capacity;
+    if (isGone(block, row)) return;
+    block.gone[row >> 3]! |= 1 << (row & 7);
+    this.#gone++;
+    if (block.slot !== undefined) this.#codes.erase(block.slot, row);
+  }
+
+  /** The place of a row, or one where it was and is gone from; undefined where it never was. */
+  #find(id: bigint): number | undefined {
+    const later = this.#later.get(id);
+    if (later !== undefined) return later;
+    let gone: number | undefined;
+    for (let i = this.#segments.length - 1; i >= 0; i--) {
+      const at = this.#findIn(this.#segments[i]!, id);
+      if (at === undefined) continue;
+      if (!isGone(this.#blockOf(at), at % this.#codes.capacity)) return at;
+      gone ??= at;
     }
-    return from < this.#sorted && this.#ids[from] === id ? from : this.#later.get(id);
+    return gone;
+  }
+
+  #findIn([from, to]: [number, number], id: bigint): number | undefined {
+    let low = from;
+    let high = to;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const { ids, count } = this.#blocks[middle]!;
+      if (ids[count - 1]! < id) low = middle + 1;
+      else high = middle;
+    }
+    if (low === to) return undefined;
+    const { ids, count } = this.#blocks[low]!;
+    const row = bisect(ids, count, id);
+    return ids[row] === id ? low * this.#codes.capacity + row : undefined;
+  }
+
+  #blockOf(at: number): Block {
+    return this.#blocks[Math.floor(at / this.#codes.capacity)]!;
+  }
+
+  #idOf(at: number): bigint {
+    return this.#blockOf(at).ids[at % this.#codes.capacity]!;
   }
 }
 
 /** Some of the coded rows, and a count of those left out of the codes. */
 export class Selection {
-  readonly mask: Uint8Array;
   readonly skipped: Skip[] = [];
   size = 0;
+  readonly #masks: (Uint8Array | undefined)[] = [];
   #next = 0;
+  readonly #capacity: number;
   readonly #find: (id: bigint, hint: number) => number | Skip | undefined;
 
-  constructor(rows: number, find: (id: bigint, hint: number) => number | Skip | undefined) {
-    this.mask = new Uint8Array(rows);
+  constructor(capacity: number, find: (id: bigint, hint: number) => number | Skip | undefined) {
+    this.#capacity = capacity;
     this.#find = find;
   }
 
@@ -177,12 +349,50 @@ export class Selection {
   add(id: bigint): boolean {
     const found = this.#find(id, this.#next);
     if (found === undefined) return false;
-    if (typeof found === "string") this.skipped.push(found);
-    else {
-      this.mask[found] = 1;
-      this.size++;
-      this.#next = found + 1;
+    if (typeof found === "string") {
+      this.skipped.push(found);
+      return true;
     }
+    const block = Math.floor(found / this.#capacity);
+    this.#masks[block] ??= new Uint8Array(this.#capacity);
+    this.#masks[block][found % this.#capacity] = 1;
+    this.size++;
+    this.#next = found + 1;
     return true;
   }
+
+  /** One byte a row of a block, 0 where it is not selected; undefined where none is. */
+  maskOf(block: number): Uint8Array | undefined {
+    return this.#masks[block];
+  }
+}
+
+/** The bytes of what a vector column holds, or why they are no vector of it. */
+export function judge(value: unknown, { shape }: CodeSpace): Uint8Array | Skip {
+  const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+  if (!(bytes instanceof Uint8Array)) return "notAVector";
+  if (bytes.byteLength !== vectorBytes(shape)) return "wrongLength";
+  return bytes;
+}
+
+function isGone({ gone }: Block, row: number): boolean {
+  return (gone[row >> 3]! & (1 << (row & 7))) !== 0;
+}
+
+function countBits(bytes: Uint8Array): number {
+  let bits = 0;
+  for (const byte of bytes) for (let rest = byte; rest !== 0; rest &= rest - 1) bits++;
+  return bits;
+}
+
+/** The first place whose id is not smaller. */
+export function bisect(ids: BigInt64Array, count: number, id: bigint): number {
+  let from = 0;
+  let to = count;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (ids[middle]! < id) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }

@@ -1,101 +1,329 @@
-import type { Attachment } from "../change/attachment.ts";
 import { followLog, type LogCursor } from "../change/log.ts";
-import { type VectorShape, vectorBytes } from "../codec/codec.ts";
-import type { Row, Steps } from "../driver/driver.ts";
+import type { Steps } from "../driver/driver.ts";
+import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
-import type { Metric } from "../metric/metric.ts";
-import type { IndexDefinition } from "../migration/definition.ts";
-import { type Identity, identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
-import type { TableFacts } from "../migration/table-facts.ts";
+import { blockRows } from "../kernel/code-scan.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { codeSpace, SAMPLE_ROWS } from "./code-space.ts";
+import { ChunkDamage } from "./chunk.ts";
+import { type CodeSpace, codeSpace } from "./code-space.ts";
+import { Generations } from "./generation.ts";
+import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { type Held, hold, makeRoom, now } from "./memory.ts";
+import { fitModel, isModel, SAMPLE_ROWS } from "./model.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 
-/** A vector column of an index that follows every write. */
-export interface IndexedColumn {
-  readonly attachment: Attachment;
-  readonly definition: IndexDefinition;
-  readonly table: TableFacts;
-  /** Its name in the database. */
-  readonly column: string;
-  readonly shape: VectorShape;
-  readonly metric: Metric;
+/** The codes of all rows of this snapshot, or why there are none. */
+export type Resident = ResidentColumn | NotResident;
+
+interface NotResident {
+  readonly codes?: undefined;
+  readonly refusal: string;
+  /** Whether a generation on disk would help. */
+  readonly needsFold: boolean;
+  readonly storedTo?: undefined;
 }
 
-/** The codes of all rows of this snapshot, or why there are none. */
-export type Resident =
-  | { readonly codes: ResidentCodes; readonly refusal?: undefined }
-  | { readonly codes?: undefined; readonly refusal: string };
+export interface ResidentColumn {
+  readonly codes: ResidentCodes;
+  readonly refusal?: undefined;
+  /** The row of the log up to which the generation on disk goes; undefined where there is none to rely on. */
+  readonly storedTo: bigint | undefined;
+  /** The row of the log up to which the codes go. */
+  readonly knownTo: bigint;
+  /** Whether the generation on disk is damaged. */
+  readonly needsFold: boolean;
+}
 
-interface Cached {
-  readonly state: Resident;
-  /** Where in the log the codes stand; undefined for a refusal. */
-  readonly cursor: LogCursor | undefined;
+interface Cached extends Held {
+  codes: ResidentCodes | undefined;
+  /** Why there are no codes. */
+  refusal: string;
+  needsFold: boolean;
+  /** Where in the log the codes stand. */
+  cursor: LogCursor;
+  storedTo: bigint | undefined;
+  /** The generation that was current when the codes were loaded, or refused: a later one may be of more use. */
+  generation: bigint | undefined;
+  /** The budget they were last held to. */
+  budgetBytes: number;
+  /** The bytes they then had. */
+  heldBytes: number;
   readonly schemaVersion: string;
 }
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
-const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-1", () => new WeakMap());
-
-/** Most bytes of codes of one column. */
-export const BUDGET_BYTES_DEFAULT = 256 * 2 ** 20;
+const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-2", () => new WeakMap());
 
 /** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
 const CHANGES_MIN = 1000;
 const CHANGES_SHARE = 1 / 4;
 
-/** Rows of one statement: a batch of large vectors stays below some megabytes. */
-const BATCH_ROWS = 256;
+export interface ResidentOptions {
+  /** Most bytes of codes that all connections of the process hold. */
+  readonly budgetBytes: number;
+}
 
 /**
- * The codes of a column as the snapshot of these steps has it: the cached ones, with the rows patched in that the log names,
- * or all rows read anew.
+ * The codes of a column as the snapshot of these steps has it: the cached ones, with the rows patched in that the log names;
+ * those of the generation on disk, patched likewise; or all rows read anew.
  *
- * A cache is used only for the state of the schema it was made in: while a trigger was missing, writes left no trace but the
- * number of that state. Inside a transaction that may have changed the schema there are no codes: it may be rolled back, and
- * the number be given out again.
+ * A cache and a generation are used only for the state of the schema they were made in: while a trigger was missing, writes
+ * left no trace but the number of that state. Inside a transaction that may have changed the schema there are no codes: it may
+ * be rolled back, and the number be given out again.
  */
-export function* residentCodes(connection: object, column: IndexedColumn, budgetBytes: number): Steps<Resident> {
-  const { attachment, definition } = column;
+export function* residentCodes(
+  connection: object,
+  column: IndexedColumn,
+  { budgetBytes }: ResidentOptions,
+): Steps<Resident> {
+  const { schemaVersion, isCommitted } = column.attachment;
+  if (!isCommitted)
+    return { refusal: "the schema was last changed inside a transaction that may still be open", needsFold: false };
+  const current = yield* currentCodes(connection, column);
+  if (current && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
   const caches = cachesOf(connection);
-  const { element, dimensions } = column.shape;
-  const key = `${element} ${dimensions} ${column.metric} ${definition.name}\0${column.column}`;
-  const known = caches.get(key);
-  const { schemaVersion, isCommitted } = attachment;
-  if (!isCommitted) return { refusal: "the schema was last changed inside a transaction that may still be open" };
-  const cached = known?.schemaVersion === schemaVersion ? known : undefined;
-  if (cached?.state.refusal !== undefined) return cached.state;
-
-  const codes = cached?.state.codes;
-  const most = Math.max(CHANGES_MIN, Math.floor((codes?.size ?? 0) * CHANGES_SHARE));
-  const change = yield* followLog(tableNameOf(definition.name, "log"), cached?.cursor, most);
-  if (codes && change.type === "none") return { codes };
-  // Taken out until it is whole again: an error on the way must not leave half a patch behind.
-  caches.delete(key);
-  if (change.type === "lost") return { refusal: `the log of index ${definition.name} has been cleared` };
-  const keep = (state: Resident, cursor: LogCursor | undefined): Resident => {
-    caches.set(key, { state, cursor, schemaVersion });
-    return state;
-  };
-  if (codes && change.type === "rows") {
-    yield* patch(codes, column, change.ids);
-    if (!codes.isWorn) return keep({ codes }, change.cursor);
+  // What is there is of another state of the schema, of a history that is gone, or has outgrown its room.
+  for (const [key, cached] of caches) {
+    if (key === keyOf(column) || cached.schemaVersion !== schemaVersion) cached.drop();
   }
-  // Caches of other states of the schema are of no use any more.
-  for (const [other, { schemaVersion: version }] of caches) if (version !== schemaVersion) caches.delete(other);
-  const cursor = change.type === "none" ? undefined : change.cursor;
+  const cached: Cached = {
+    codes: undefined,
+    refusal: "",
+    needsFold: false,
+    cursor: [],
+    storedTo: undefined,
+    generation: undefined,
+    budgetBytes,
+    heldBytes: 0,
+    schemaVersion,
+    usedAt: now(),
+    get bytes() {
+      return this.codes?.bytes ?? 0;
+    },
+    drop: () => {
+      cached.codes = undefined;
+      for (const [key, each] of caches) if (each === cached) caches.delete(key);
+    },
+  };
+  const room: Room = {
+    begin: (codes) => {
+      if (cached.codes === undefined) hold(cached);
+      cached.codes = codes;
+    },
+    has: (bytes) => makeRoom(bytes, budgetBytes, cached),
+  };
+  let isKept = true;
   try {
-    return keep({ codes: yield* load(column, budgetBytes) }, cursor);
+    const opened = yield* openStored(connection, column, room);
+    const isUsable = opened !== undefined && opened !== "damaged";
+    Object.assign(cached, isUsable ? opened : yield* openTable(column, room));
+    if (opened === "damaged") cached.needsFold = true;
+    // A log that has been cleared will be written to again.
+    isKept = cached.codes !== undefined;
+  } catch (error) {
+    // Otherwise they would count as held until they are collected.
+    cached.codes = undefined;
+    if (!(error instanceof RangeError)) throw error;
+    cached.refusal = `the codes of ${column.definition.table}.${column.column} do not fit into memory`;
+    cached.needsFold = true;
+  }
+  cached.generation = (yield* new Generations(column).head())?.generation;
+  cached.heldBytes = cached.bytes;
+  if (isKept) caches.set(keyOf(column), cached);
+  return residentOf(cached);
+}
+
+/** The cached codes, brought up to the snapshot of these steps; undefined where there are none that can be. */
+export function* currentCodes(connection: object, column: IndexedColumn): Steps<Resident | undefined> {
+  const { definition, attachment } = column;
+  const caches = connections.get(connection);
+  const key = keyOf(column);
+  const cached = caches?.get(key);
+  if (!caches || !cached || cached.schemaVersion !== attachment.schemaVersion) return undefined;
+  cached.usedAt = now();
+  const { codes } = cached;
+  if (!codes) {
+    const head = yield* new Generations(column).head();
+    return head?.generation === cached.generation ? residentOf(cached) : undefined;
+  }
+  const most = Math.max(CHANGES_MIN, Math.floor(codes.size * CHANGES_SHARE));
+  const change = yield* followLog(tableNameOf(definition.name, "log"), cached.cursor, most);
+  if (change.type === "none") return residentOf(cached);
+  // Taken out until it is whole again: an error on the way must not leave half a patch behind.
+  cached.drop();
+  if (change.type !== "rows") return undefined;
+  try {
+    yield* patch(codes, column, change.ids);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return keep({ refusal: `the codes of ${definition.table}.${column.column} do not fit into memory` }, undefined);
+    return undefined;
+  }
+  if (codes.isWorn) return undefined;
+  cached.codes = codes;
+  cached.cursor = change.cursor;
+  caches.set(key, cached);
+  return residentOf(cached);
+}
+
+/**
+ * Whether cached codes have the room they take, or loading them anew would not make them smaller. Changed rows are kept in
+ * memory, wherever the codes of the others are, until they are part of a generation on disk.
+ */
+function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes: number): Steps<boolean> {
+  const cached = connections.get(connection)!.get(keyOf(column))!;
+  const { bytes } = cached;
+  const isSameBudget = cached.budgetBytes === budgetBytes;
+  if (isSameBudget && bytes <= cached.heldBytes) return true;
+  // A larger budget may have room for what is read from disk.
+  if (!isSameBudget && (!cached.codes || cached.codes.streamed > 0)) return false;
+  cached.heldBytes = bytes;
+  if (makeRoom(0, budgetBytes, cached)) {
+    cached.budgetBytes = budgetBytes;
+    return true;
+  }
+  if (!isSameBudget) return false;
+  const head = yield* new Generations(column).head();
+  return head?.generation === cached.generation;
+}
+
+/** Notes how far the generation on disk goes. */
+export function noteStored(connection: object, column: IndexedColumn, storedTo: bigint): void {
+  const cached = connections.get(connection)?.get(keyOf(column));
+  if (!cached) return;
+  cached.storedTo = storedTo;
+  cached.needsFold = false;
+}
+
+/** Forgets all codes of a connection: something about them is wrong, or they are not wanted any more. */
+export function forgetCodes(connection: object): void {
+  for (const cached of connections.get(connection)?.values() ?? []) cached.drop();
+  connections.delete(connection);
+}
+
+/** What tells the caches of a connection from each other. */
+export type HeldColumn = Pick<IndexedColumn, "definition" | "column" | "shape" | "metric">;
+
+/** What a connection holds of a column, without looking at the database. */
+export function heldOf(connection: object, column: HeldColumn): ResidentCodes | undefined {
+  return connections.get(connection)?.get(keyOf(column))?.codes;
+}
+
+/** Brings a sample of vectors into the space their column is coded in. */
+export function* fitSpace(column: IndexedColumn): Steps<CodeSpace> {
+  const { shape, metric } = column;
+  const sample = yield* new ColumnReader(column).sample(SAMPLE_ROWS);
+  return codeSpace(shape, metric, fitModel(shape, metric, sample));
+}
+
+interface Room {
+  /** Says what is being filled. */
+  begin(codes: ResidentCodes): void;
+  /** Whether so many bytes may be added. */
+  has(bytes: number): boolean;
+}
+
+type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> & Partial<Pick<Cached, "refusal" | "needsFold">>;
+
+/** The codes of the generation on disk, or undefined where there is none that can be relied on. */
+function* openStored(connection: object, column: IndexedColumn, room: Room): Steps<Opened | "damaged" | undefined> {
+  const { definition, shape, metric, attachment } = column;
+  const generations = new Generations(column);
+  try {
+    const head = yield* generations.head();
+    if (!head?.base) return undefined;
+    const manifest = yield* generations.manifest(head);
+    if (manifest.schemaVersion !== attachment.schemaVersion) return undefined;
+    const rows = manifest.segments.reduce((sum, segment) => sum + segment.rows, 0);
+    const most = Math.max(CHANGES_MIN, Math.floor(rows * CHANGES_SHARE));
+    const cursor: LogCursor = [{ ...head.base, id: null }];
+    const change = yield* followLog(tableNameOf(definition.name, "log"), cursor, most);
+    if (change.type === "all" || change.type === "lost") return undefined;
+    const model = yield* generations.model(manifest.model);
+    if (!isModel(shape, model)) throw new ChunkDamage("the model is not one of such vectors");
+    const space = codeSpace(shape, metric, model);
+    // Another version of the library may cut blocks in another way.
+    if (blockRows(space) !== manifest.blockRows) return undefined;
+    const codes = new ResidentCodes(space);
+    room.begin(codes);
+    for (const segment of manifest.segments) {
+      codes.beginSegment();
+      for (let part = 0; part < segment.parts; part++) {
+        codes.addStored(yield* generations.block(segment, part, space), room.has(codes.blockBytes));
+      }
+    }
+    for (const [id, why] of manifest.skipped) codes.skip(id, why);
+    codes.finishLoad();
+    if (change.type === "rows") yield* patch(codes, column, change.ids);
+    return { codes, cursor: change.type === "rows" ? change.cursor : cursor, storedTo: head.base.seq };
+  } catch (error) {
+    if (!(error instanceof ChunkDamage)) throw error;
+    reportDamage(connection, column, error);
+    return error.isNewer ? undefined : "damaged";
   }
 }
 
-/** Forgets all codes of a connection: something about them is wrong. */
-export function forgetCodes(connection: object): void {
-  connections.delete(connection);
+/** Tells of stored bytes that are not what they should be, once. */
+export function reportDamage(
+  connection: object,
+  { definition, column }: IndexedColumn,
+  damage: ChunkDamage,
+  send = report,
+): void {
+  const event = {
+    code: "CORRUPTION",
+    index: definition.name,
+    message: `index ${definition.name}, column ${column}: ${damage.message}; the table is read instead`,
+    hint: damage.isNewer
+      ? "Update drizzle-vector here, or keep older versions away from this database."
+      : "The answer is right, and the codes are written anew by the next fold. Check the disk if it comes back.",
+  } as const;
+  reportOnce(connection, event, send);
+}
+
+/** The codes of all rows, read from the table. */
+function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
+  const { definition } = column;
+  const start = yield* followLog(tableNameOf(definition.name, "log"), undefined, 0);
+  if (start.type !== "all") {
+    return {
+      codes: undefined,
+      cursor: [],
+      storedTo: undefined,
+      refusal: `the log of index ${definition.name} has been cleared`,
+      needsFold: true,
+    };
+  }
+  const codes = new ResidentCodes(yield* fitSpace(column));
+  room.begin(codes);
+  let taken = 0;
+  yield* new ColumnReader(column).all((batch) => {
+    codes.setAll(batch as [bigint, unknown][]);
+    if (codes.bytes > taken && !room.has(0)) throw new RangeError("more codes than the budget allows");
+    taken = codes.bytes;
+  });
+  codes.finishLoad();
+  return { codes, cursor: start.cursor, storedTo: undefined };
+}
+
+function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bigint>): Steps<void> {
+  const reader = new ColumnReader(column);
+  const changed = [...ids];
+  for (let i = 0; i < changed.length; i += BATCH_ROWS) {
+    const batch = changed.slice(i, i + BATCH_ROWS);
+    const gone = new Set(batch);
+    const present = yield* reader.some(batch);
+    codes.setAll(present as [bigint, unknown][]);
+    for (const [id] of present) gone.delete(id as bigint);
+    for (const id of gone) codes.delete(id);
+  }
+}
+
+function residentOf({ codes, refusal, needsFold, storedTo, cursor }: Cached): Resident {
+  return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq } : { refusal, needsFold };
+}
+
+function keyOf({ definition, column, shape, metric }: HeldColumn): string {
+  return `${shape.element} ${shape.dimensions} ${metric} ${definition.name}\0${column}`;
 }
 
 function cachesOf(connection: object): Map<string, Cached> {
@@ -105,63 +333,4 @@ function cachesOf(connection: object): Map<string, Cached> {
     connections.set(connection, caches);
   }
   return caches;
-}
-
-function* load(column: IndexedColumn, budgetBytes: number): Steps<ResidentCodes> {
-  const { shape, metric } = column;
-  const { id, rows } = identityOfColumn(column);
-  const vector = `r.${identifier(column.column)}`;
-  const sample: Row[] = yield { type: "rows", sql: sampleSql(column), params: [] };
-  const blobs = sample.flatMap(([blob]) => (blob instanceof Uint8Array && isFitting(blob, shape) ? [blob] : []));
-  const codes = new ResidentCodes(codeSpace(shape, metric, blobs));
-  yield {
-    type: "stream",
-    sql: `SELECT ${id}, ${vector} FROM ${rows} WHERE ${vector} IS NOT NULL ORDER BY ${id}`,
-    params: [],
-    batchRows: BATCH_ROWS,
-    onRows(batch) {
-      for (const [rowId, value] of batch) codes.set(rowId as bigint, value);
-      if (codes.bytes > budgetBytes) throw new RangeError(`more than ${budgetBytes} bytes of codes`);
-    },
-  };
-  codes.finishLoad();
-  return codes;
-}
-
-function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bigint>): Steps<void> {
-  const { id, rows } = identityOfColumn(column);
-  const vector = `r.${identifier(column.column)}`;
-  const changed = [...ids];
-  for (let i = 0; i < changed.length; i += BATCH_ROWS) {
-    const batch = changed.slice(i, i + BATCH_ROWS);
-    const gone = new Set(batch);
-    const present: Row[] = yield {
-      type: "rows",
-      sql: `SELECT ${id}, ${vector} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND ${vector} IS NOT NULL`,
-      params: [`[${batch.join(",")}]`],
-    };
-    for (const [rowId, value] of present) {
-      codes.set(rowId as bigint, value);
-      gone.delete(rowId as bigint);
-    }
-    for (const rowId of gone) codes.delete(rowId);
-  }
-}
-
-/** Vectors at even distances between the least and the largest id: a few hundred look-ups, whatever the size of the table. */
-function sampleSql(column: IndexedColumn): string {
-  const { id, rows, map } = identityOfColumn(column);
-  const ids = map
-    ? `main.${identifier(tableNameOf(column.definition.name, "keys"))} AS k`
-    : `main.${identifier(column.table.name)} AS r`;
-  const at = `CAST(low + (1.0 * high - low) * n / ${SAMPLE_ROWS} AS INTEGER)`;
-  return `WITH span (low, high) AS (SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})), step (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n < ${SAMPLE_ROWS - 1}) SELECT (SELECT r.${identifier(column.column)} FROM ${rows} WHERE ${id} >= ${at} ORDER BY ${id} LIMIT 1) FROM span, step`;
-}
-
-export function identityOfColumn({ definition, table }: IndexedColumn): Identity {
-  return identityOf(definition, table);
-}
-
-function isFitting(blob: Uint8Array, shape: VectorShape): boolean {
-  return blob.byteLength === vectorBytes(shape);
 }

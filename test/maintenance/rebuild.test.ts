@@ -69,12 +69,14 @@ test("a detached index is whole again: triggers, key map, text", async () => {
   expect(await verify(db, docsSearch)).toMatchObject({ ok: true, rows: 992, indexed: 992 });
 });
 
-test("33: vectors are reset, and the log tells every process", async () => {
+test("33: vectors are reset and written anew, and the log tells every process", async () => {
   const { client, db } = filled(3);
   client.exec("UPDATE _dv_docs_search_head SET generation = 4, seq = 1, nonce = 2; DELETE FROM _dv_docs_search_log");
   await rebuild(db, docsSearch);
-  expect(rows(client, "SELECT * FROM _dv_docs_search_head")).toEqual([["embedding", 0, null, null, 1]]);
   expect(rows(client, "SELECT seq, id FROM _dv_docs_search_log")).toEqual([[1, null]]);
+  const head = `SELECT "column", h.seq, h.nonce = l.nonce, format FROM _dv_docs_search_head AS h JOIN _dv_docs_search_log AS l ON l.seq = h.seq`;
+  expect(rows(client, head)).toEqual([["embedding", 1, 1, 1]]);
+  expect(rows(client, `SELECT DISTINCT "column" FROM _dv_docs_search_chunks`)).toEqual([["embedding"]]);
 });
 
 test("67: a damaged FTS index is restored, the table untouched", async () => {

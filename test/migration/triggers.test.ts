@@ -1,6 +1,8 @@
+import { sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
 import type { IndexDefinition } from "../../src/migration/definition.ts";
 import { planRemoval } from "../../src/migration/plan.ts";
+import { searchIndex, vectorColumn } from "../../src/schema.ts";
 import { type Db, ensure, installedIn, open, ours, problemsIn, rows, run } from "./database.ts";
 
 const DEFINITION: IndexDefinition = {
@@ -137,6 +139,22 @@ test("19: SET rowid, and two rows that swap their keys", () => {
     [30, "three"],
   ]);
   expect(noted(db)).toEqual([3, 30, 1, -1, 2, 1, -1, 2]);
+});
+
+test("19: a rowid that is not the key can be set too, and REPLACE evicts by it", () => {
+  const db = open("CREATE TABLE docs (id TEXT PRIMARY KEY, body TEXT, v BLOB)");
+  const table = sqliteTable("docs", { id: text().primaryKey(), body: text(), v: vectorColumn(1) });
+  ensure(db, searchIndex("ix", table, { text: { body: 1 }, vectors: { v: {} } }));
+  db.exec("INSERT INTO docs VALUES ('a', 'one', NULL), ('b', 'two', NULL), ('c', 'three', NULL)");
+  db.exec("UPDATE OR REPLACE docs SET rowid = 3 WHERE id = 'a'");
+  db.exec("REPLACE INTO docs (oid, id, body) VALUES (2, 'd', 'four')");
+  expect(
+    rows(db, "SELECT k.k0, f.c0 FROM _dv_ix_fts AS f LEFT JOIN _dv_ix_keys AS k ON k.id = f.rowid ORDER BY 1"),
+  ).toEqual([
+    ["a", "one"],
+    ["d", "four"],
+  ]);
+  expect(db.prepare("SELECT count(*) FROM _dv_ix_keys").pluck().get()).toBe(2);
 });
 
 test("20: the highest key is used again, with the new content only", () => {

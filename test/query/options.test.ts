@@ -263,7 +263,13 @@ describe("handles that are no database on better-sqlite3 or libSQL", () => {
 test("configure refuses what is no option of it", () => {
   const { db } = opened();
   const of = (configuration: unknown) => errorOf(() => configure(db, configuration as any))?.message;
-  expect(of({ onEvents: () => {} })).toBe("onEvents: expected an option of configure: onEvent, got onEvents");
+  expect(of({ onEvents: () => {} })).toBe(
+    "onEvents: expected an option of configure: onEvent, memoryBudget or maintenance, got onEvents",
+  );
+  expect(of({ memoryBudget: -1 })).toBe("memoryBudget: expected bytes, a whole number from 0 up, got -1");
+  expect(of({ memoryBudget: "1 GB" })).toBe('memoryBudget: expected bytes, a whole number from 0 up, got text "1 GB"');
+  expect(of({ maintenance: true })).toBe('maintenance: expected "auto" or "manual", got true');
+  expect(of({ memoryBudget: 1e9, maintenance: "manual" })).toBeUndefined();
   expect(of({ onEvent: "log" })).toBe('onEvent: expected a function, got text "log"');
   expect(of(undefined)).toBe("configuration: expected an object of options of configure, got undefined");
   expect(of({})).toBeUndefined();

@@ -103,7 +103,7 @@ describe("the answer is that of the bare scan, to the last tie", () => {
   test("conditions fill the limit, under text keys, an alias and placeholders too", () => {
     const { db, expectSame, indexed } = twins(noise, "float32", "cosine", "text");
     for (const query of noise.slice(0, 5)) {
-      expect(expectSame(query, { limit: 20 }, (t) => eq(t.tag, 3))).toMatchObject({ ...certified, rowsScanned: 150 });
+      expect(expectSame(query, { limit: 20 }, (t) => eq(t.tag, 3))).toMatchObject(certified);
       expect(expectSame(query, { limit: 20 }, (t) => lt(t.id, "key 1005"))).toMatchObject(certified);
       expect(expectSame(query, { limit: 20 }, () => sql`id = 'key 7'`)).toMatchObject({ ...certified, rowsScanned: 1 });
       expect(expectSame(query, { limit: 20 }, (t) => gt(t.tag, 10))).toMatchObject({ ...certified, rowsScanned: 0 });

@@ -1,87 +1,171 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type CodedQuery, CodeRows, type RowCode, type ScanInput, wasmCodeKernel } from "../../src/kernel/code-scan.ts";
+import { type BlockShape, type CodedQuery, type ScanInput, wasmCodeKernel } from "../../src/kernel/code-scan.ts";
+import type { RowCode } from "../../src/kernel/coder.ts";
+import { roundUp } from "../../src/kernel/module.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
+import { CodeRows } from "../helpers/code-rows.ts";
 import { seeded } from "../helpers/databases.ts";
 
-function both(codeBytes: number): { wasm: CodeRows; scalar: CodeRows } {
+function both(shape: BlockShape, capacity?: number): { wasm: CodeRows; scalar: CodeRows } {
   const kernel = wasmCodeKernel();
   if (!kernel) throw new Error("this engine has no SIMD: the comparison would prove nothing");
-  return { wasm: new CodeRows(codeBytes, kernel), scalar: new CodeRows(codeBytes, scalarCodeKernel()) };
+  return { wasm: new CodeRows(shape, kernel, capacity), scalar: new CodeRows(shape, scalarCodeKernel(), capacity) };
 }
 
 const number = fc.constantFrom(0, 1, 0.5, 3.25, 1e-30, 1e30, 2 ** -149);
+const norm = fc.oneof(number, fc.constant(Number.POSITIVE_INFINITY));
+const NUMBERS = { step: 1, perError: 0, perScale: 0, constant: 0, unit: 1 };
+const NO_TAIL = { tailStep: 0, perTailError: 0, perTailScale: 0, perTailNorm: 0 };
 
-describe.each([1, 7, 8, 15, 16, 17, 384, 2047, 2048, 2049, 16_384])("int8 codes of %i dimensions", (width) => {
+/** Weights as large as may be: the sum of their absolute values stays below 2^24. */
+function weightsOf(length: number, random: () => number): Int16Array {
+  const most = Math.min(32_767, Math.floor((2 ** 24 - 1) / Math.max(1, length)));
+  return Int16Array.from({ length }, (_, i) => (i % 3 ? Math.round((random() * 2 - 1) * most) : -most));
+}
+
+describe.each([
+  [1, 0],
+  [7, 0],
+  [16, 0],
+  [17, 0],
+  [384, 0],
+  [2049, 0],
+  [16_384, 0],
+  [16, 16],
+  [32, 112],
+  [96, 288],
+  [160, 16_224],
+])("int8 codes of %i and %i dimensions", (head, tail) => {
   test("the SIMD kernel finds the rows of the scalar one, with the same bounds", () => {
-    const random = seeded(width);
-    const code = (most: number) => Math.round((random() * 2 - 1) * most);
+    const random = seeded(head + tail);
+    const code = () => Math.round((random() * 2 - 1) * 127);
+    const shape = { headBytes: roundUp(head, 16), tailBytes: tail };
     fc.assert(
       fc.property(
         fc.array(
           fc.record({
-            scale: number,
-            error: fc.oneof(number, fc.constant(Number.POSITIVE_INFINITY)),
-            offset: number,
+            params: fc.tuple(fc.oneof(number.map((value) => -value)), number, norm, norm, number, norm),
             extreme: fc.boolean(),
           }),
           { minLength: 1, maxLength: 40 },
         ),
-        fc.record({ step: number, perError: number, perScale: number, constant: number }),
+        fc.record({
+          step: number,
+          perError: number,
+          perScale: number,
+          constant: number,
+          unit: fc.constantFrom(1, 2 ** -100, 2 ** 100, 2 ** -3),
+          tailStep: number,
+          perTailError: number,
+          perTailScale: number,
+          perTailNorm: number,
+        }),
         fc.record({
           k: fc.integer({ min: 1, max: 12 }),
           most: fc.integer({ min: 12, max: 30 }),
           isMasked: fc.boolean(),
           floor: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 1),
+          capacity: fc.constantFrom(4, 8, 32),
         }),
-        (rows, numbers, { k, most, isMasked, floor }) => {
-          const { wasm, scalar } = both(width);
-          rows.forEach(({ extreme, ...row }, i) => {
-            const codes = Int8Array.from({ length: width }, () => (extreme ? -128 : code(127)));
-            for (const side of [wasm, scalar]) side.write(i, { codes, ...row });
+        (rows, numbers, { k, most, isMasked, floor, capacity }) => {
+          const { wasm, scalar } = both(shape, capacity);
+          rows.forEach(({ extreme, params }, i) => {
+            const codes = (length: number) =>
+              new Uint8Array(Int8Array.from({ length }, () => (extreme ? -128 : code())).buffer);
+            const row = { head: codes(head), tail: codes(tail), params: Float32Array.from(params) };
+            for (const side of [wasm, scalar]) side.write(i, row);
           });
           for (const side of [wasm, scalar]) side.erase(0);
-          const weights = Int16Array.from({ length: width }, (_, i) => (i % 3 ? code(32_767) : -32_767));
-          const query: CodedQuery = { type: "codes", weights, ...numbers, perError: numbers.perError + 1e-300 };
-          const input: ScanInput = {
-            query,
-            k,
-            floor,
-            most,
-            mask: isMasked ? Uint8Array.from(rows, (_, i) => i % 2) : undefined,
+          // As a space gives them: never 0.
+          for (const name of ["perError", "perTailError", "perTailNorm"] as const) numbers[name] += 1e-300;
+          const query: CodedQuery = {
+            type: "codes",
+            weights: weightsOf(head, random),
+            tailWeights: weightsOf(tail, random),
+            numbers,
           };
+          const mask = isMasked ? Uint8Array.from(rows, (_, i) => i % 2) : undefined;
+          const input: ScanInput & { mask: Uint8Array | undefined } = { query, k, floor, most, mask };
           const found = wasm.scan(input);
           expect(found).toEqual(scalar.scan(input));
           expect(found?.rows.includes(0) ?? false).toBe(false);
         },
       ),
-      { numRuns: width > 2000 ? 15 : 60, seed: 3, endOnFailure: true },
+      { numRuns: head + tail > 2000 ? 20 : 150, seed: 3, endOnFailure: true },
     );
   });
 });
 
-test("the largest products of 16,384 dimensions do not overflow", () => {
-  const { wasm } = both(16_384);
-  wasm.write(0, { codes: new Int8Array(16_384).fill(-128), scale: 1, error: 0, offset: 0 });
-  const weights = new Int16Array(16_384).fill(-32_767);
-  const query: CodedQuery = { type: "codes", weights, step: 1, perError: 0, perScale: 0, constant: 0 };
-  const found = wasm.scan({ query, k: 1, floor: Number.NEGATIVE_INFINITY, most: 1, mask: undefined })!;
-  const exact = 16_384 * 128 * 32_767;
+test.each([
+  [16_384, 0],
+  [16, 16_368],
+])("the largest products of %i and %i dimensions do not overflow", (headBytes, tailBytes) => {
+  const { wasm } = both({ headBytes, tailBytes });
+  const least = (length: number) => new Uint8Array(length).fill(-128);
+  wasm.write(0, { head: least(headBytes), tail: least(tailBytes), params: Float32Array.of(0, 1, 0, 2 ** 40, 1, 0) });
+  const most = Math.floor((2 ** 24 - 1) / Math.max(headBytes, tailBytes));
+  const weights = (length: number) => new Int16Array(length).fill(-most);
+  const query: CodedQuery = {
+    type: "codes",
+    weights: weights(headBytes),
+    tailWeights: weights(tailBytes),
+    numbers: { ...NUMBERS, ...NO_TAIL, tailStep: 1, perTailNorm: 1 },
+  };
+  const found = wasm.scan({ query, k: 1, floor: Number.NEGATIVE_INFINITY, most: 1 })!;
+  const exact = 16_384 * 128 * most;
   expect(found.uppers[0]).toBe(exact + exact * 2 ** -22);
+});
+
+test("what is found does not depend on how rows lie in blocks", () => {
+  const random = seeded(9);
+  const shape = { headBytes: 16, tailBytes: 48 };
+  const codes = (length: number) => Uint8Array.from({ length }, () => Math.floor(random() * 256));
+  const rows = Array.from({ length: 5000 }, () => ({
+    head: codes(16),
+    tail: codes(48),
+    params: Float32Array.of(0, 0.01, 0.02, 2.5, 0.004, 0.03),
+  }));
+  const query: CodedQuery = {
+    type: "codes",
+    weights: weightsOf(16, random),
+    tailWeights: weightsOf(48, random),
+    numbers: {
+      step: 1e-5,
+      perError: 1,
+      perScale: 1e-4,
+      constant: 1e-9,
+      unit: 1,
+      tailStep: 1e-5,
+      perTailError: 0.5,
+      perTailScale: 1e-4,
+      perTailNorm: 0.5,
+    },
+  };
+  const scan = (capacity: number) => {
+    const { wasm } = both(shape, capacity);
+    for (const [i, row] of rows.entries()) wasm.write(i, row);
+    return wasm.scan({ query, k: 10, floor: Number.NEGATIVE_INFINITY, most: 2000 });
+  };
+  const found = scan(32);
+  expect(found!.rows.length).toBeGreaterThanOrEqual(10);
+  expect(found!.rows.length).toBeLessThan(2000);
+  expect(scan(2048)).toEqual(found);
+  expect(scan(8192)).toEqual(found);
 });
 
 test.each([1, 2, 16, 17, 2048])("bits of %i bytes: the SIMD kernel equals the scalar one", (width) => {
   const random = seeded(width);
-  const { wasm, scalar } = both(width);
+  const { wasm, scalar } = both({ headBytes: roundUp(width, 16), tailBytes: 0 });
   const bytes = () => Uint8Array.from({ length: width }, () => Math.floor(random() * 256));
   for (let i = 0; i < 200; i++) {
-    const row: RowCode = { codes: bytes(), scale: 0, error: 0, offset: 0 };
+    const row: RowCode = { head: bytes(), tail: new Uint8Array(), params: new Float32Array(3) };
     for (const side of [wasm, scalar]) side.write(i, row);
   }
   for (const side of [wasm, scalar]) side.erase(7);
   for (const k of [1, 10, 300]) {
-    const input: ScanInput = {
-      query: { type: "bits", bytes: bytes() },
+    const input = {
+      query: { type: "bits" as const, bytes: bytes() },
       k,
       floor: Number.NEGATIVE_INFINITY,
       most: 300,
@@ -93,18 +177,21 @@ test.each([1, 2, 16, 17, 2048])("bits of %i bytes: the SIMD kernel equals the sc
   }
 });
 
-test("a scan gives up when more rows survive than were asked for", () => {
-  const { wasm } = both(4);
-  for (let i = 0; i < 50; i++) wasm.write(i, { codes: Int8Array.of(1, 2, 3, 4), scale: 1, error: 0, offset: 0 });
+test.each([0, 16])("a scan gives up when more rows survive than were asked for; %i bytes of tail", (tailBytes) => {
+  const { wasm } = both({ headBytes: 16, tailBytes });
+  const row = {
+    head: Uint8Array.of(1, 2, 3, 4),
+    tail: new Uint8Array(tailBytes),
+    params: Float32Array.of(0, 1, 0, 0, 0, 0),
+  };
+  for (let i = 0; i < 50; i++) wasm.write(i, row);
   const query: CodedQuery = {
     type: "codes",
     weights: Int16Array.of(1, 1, 1, 1),
-    step: 1,
-    perError: 0,
-    perScale: 0,
-    constant: 0,
+    tailWeights: new Int16Array(tailBytes),
+    numbers: { ...NUMBERS, ...NO_TAIL },
   };
-  const scan = (most: number) => wasm.scan({ query, k: 1, floor: Number.NEGATIVE_INFINITY, most, mask: undefined });
+  const scan = (most: number) => wasm.scan({ query, k: 1, floor: Number.NEGATIVE_INFINITY, most });
   expect(scan(49)).toBeUndefined();
   expect(scan(50)!.rows).toHaveLength(50);
 });

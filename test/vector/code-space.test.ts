@@ -1,12 +1,36 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { codecOf, type Element, encodeVector } from "../../src/codec/codec.ts";
-import { CodeRows } from "../../src/kernel/code-scan.ts";
+import { codecOf, type Element, encodeVector, type VectorShape } from "../../src/codec/codec.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { referenceDistance } from "../../src/metric/reference.ts";
-import { codeSpace } from "../../src/vector/code-space.ts";
+import { type CodeSpace, codeSpace as spaceOfModel } from "../../src/vector/code-space.ts";
+import { fitModel, modelBytes, readModel } from "../../src/vector/model.ts";
+import { CodeRows } from "../helpers/code-rows.ts";
 import { seeded } from "../helpers/databases.ts";
+
+/** @param mirrors - any vectors: what they are mirrored by decides how tight the bounds are, and never whether they hold */
+function codeSpace(shape: VectorShape, metric: Metric, sample: Uint8Array[], mirrors: ArrayLike<number>[] = []) {
+  const model = fitModel(shape, metric, sample);
+  if (mirrors.length === 0) return spaceOfModel(shape, metric, model);
+  const { centre } = readModel(model, shape.dimensions)!;
+  const reflectors = mirrors.map((mirror, j) => {
+    const shortened = Float64Array.from(mirror, (value, i) => (i < j ? 0 : value));
+    const largest = shortened.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    if (largest === 0) shortened[j] = 1;
+    const scaled = shortened.map((value) => value / (largest || 1));
+    const norm = Math.hypot(...scaled);
+    return Float32Array.from(scaled, (value) => (value / norm) * Math.SQRT2);
+  });
+  return spaceOfModel(shape, metric, modelBytes({ centre, reflectors }));
+}
+
+function rowsOf(space: CodeSpace, blobs: Uint8Array[]): CodeRows {
+  const rows = new CodeRows(space, scalarCodeKernel());
+  let i = 0;
+  for (const code of space.codesOf(blobs)) rows.write(i++, code!);
+  return rows;
+}
 
 /** Data that has broken bounds before: each gives a vector's numbers from a random source. */
 const KINDS: Record<string, (random: () => number, dimensions: number) => number[]> = {
@@ -44,13 +68,18 @@ describe.each([...COMBINATIONS, { element: "bit" as Element, metric: "hamming" a
       const shape = { element, dimensions };
       const kind = fc.constantFrom(...Object.keys(KINDS));
       fc.assert(
-        fc.property(fc.nat(), kind, kind, kind, (seed, centreKind, rowKind, queryKind) => {
+        fc.property(fc.nat(), kind, kind, kind, kind, (seed, centreKind, mirrorKind, rowKind, queryKind) => {
           const random = seeded(seed);
+          const isRotated = element.startsWith("float") && dimensions > 16 && seed % 3 > 0;
           const make = (name: string) => encodeVector(KINDS[name]!(random, dimensions).map(FITS[element]), shape, "v");
           const space = codeSpace(
             shape,
             metric,
             Array.from({ length: 9 }, () => make(centreKind)),
+            // Rotated by all kinds, the rows' own among them.
+            Array.from({ length: isRotated ? 16 : 0 }, (_, j) =>
+              KINDS[j % 3 ? mirrorKind : rowKind]!(random, dimensions),
+            ),
           );
           const query = make(queryKind);
           if (
@@ -63,11 +92,10 @@ describe.each([...COMBINATIONS, { element: "bit" as Element, metric: "hamming" a
           const coded = space.query(query);
           // The query itself and two of its neighbours are rows, too.
           const rows = [...Array.from({ length: 6 }, () => make(rowKind)), query, make(queryKind)];
-          const kernelRows = new CodeRows(space.codeBytes, scalarCodeKernel());
+          const kernelRows = rowsOf(space, rows);
           const truth = rows.map((row) =>
             referenceDistance(metric, codecOf(element).decode(row), codecOf(element).decode(query)),
           );
-          for (const [i, row] of rows.entries()) kernelRows.write(i, space.codeOf(row)!);
           const scan = (k: number, floor: number) =>
             kernelRows.scan({ query: coded.coded, k, floor, most: rows.length, mask: undefined })!;
 
@@ -98,13 +126,18 @@ test("16,384 dimensions are bounded, too", () => {
   const random = seeded(8);
   const make = (kind: string) => encodeVector(KINDS[kind]!(random, 16_384), shape, "v");
   for (const metric of ["cosine", "l2", "dot"] as const) {
-    const space = codeSpace(shape, metric, [make("noise"), make("a cone")]);
+    const mirrors = Array.from({ length: metric === "dot" ? 0 : 32 }, () => KINDS.noise!(random, 16_384));
+    const space = codeSpace(shape, metric, [make("noise"), make("a cone")], mirrors);
     const rows = ["noise", "huge", "a cone", "one axis", "denormal", "tiny gaps"].map(make);
     const query = make("noise");
     const { coded, floorOf } = space.query(query);
-    const kernelRows = new CodeRows(space.codeBytes, scalarCodeKernel());
-    for (const [i, row] of rows.entries()) kernelRows.write(i, space.codeOf(row)!);
-    const all = kernelRows.scan({ query: coded, k: 6, floor: Number.NEGATIVE_INFINITY, most: 6, mask: undefined })!;
+    const all = rowsOf(space, rows).scan({
+      query: coded,
+      k: 6,
+      floor: Number.NEGATIVE_INFINITY,
+      most: 6,
+      mask: undefined,
+    })!;
     const decode = codecOf("float32").decode;
     for (const [i, row] of all.rows.entries()) {
       const distance = referenceDistance(metric, decode(rows[row]!), decode(query));
@@ -113,18 +146,42 @@ test("16,384 dimensions are bounded, too", () => {
   }
 });
 
-test("noise of 384 dimensions is bounded to a hundredth of its length", () => {
+test.each([0, 96])("noise of 384 dimensions is bounded to a hundredth of its length, with %i mirrors", (mirrors) => {
   const shape = { element: "float32", dimensions: 384 } as const;
   const random = seeded(2);
   const make = () => encodeVector(KINDS.noise!(random, 384), shape, "v");
-  const space = codeSpace(shape, "cosine", Array.from({ length: 50 }, make));
-  expect(space.codeOf(make())!.error).toBeLessThan(0.01);
+  const space = codeSpace(
+    shape,
+    "cosine",
+    Array.from({ length: 50 }, make),
+    Array.from({ length: mirrors }, () => KINDS.noise!(random, 384)),
+  );
+  const [code] = space.codesOf([make()]);
+  const [, , error, , , tailError = 0] = code!.params;
+  expect(Math.hypot(error!, tailError)).toBeLessThan(0.01);
 });
 
-test("NaN and infinities have no code", () => {
+test("NaN and infinities have no code, and disturb no other row", () => {
   const space = codeSpace({ element: "float32", dimensions: 2 }, "l2", []);
+  const bytes = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-    expect(space.codeOf(new Uint8Array(Float32Array.of(1, bad).buffer))).toBeUndefined();
-    expect(space.codeOf(new Uint8Array(Float32Array.of(bad, 1).buffer))).toBeUndefined();
+    const codes = [...space.codesOf([bytes(1, bad), bytes(3, 4), bytes(bad, 1)])];
+    expect(codes.map((code) => code?.params[0])).toEqual([undefined, -12.5, undefined]);
+  }
+});
+
+test("bytes that are no model of this shape are refused", () => {
+  const shape = { element: "float32", dimensions: 64 } as const;
+  const sound = modelBytes({ centre: new Float32Array(64), reflectors: [] });
+  const damaged = sound.slice();
+  new DataView(damaged.buffer).setFloat32(20, Number.NaN, true);
+  expect(spaceOfModel(shape, "l2", sound).headBytes).toBe(64);
+  for (const model of [
+    new Uint8Array(),
+    sound.slice(1),
+    damaged,
+    modelBytes({ centre: new Float32Array(65), reflectors: [] }),
+  ]) {
+    expect(() => spaceOfModel(shape, "l2", model)).toThrow("no model for 64 dimensions of float32");
   }
 });

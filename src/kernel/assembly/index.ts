@@ -7,40 +7,11 @@
 // Sums run in the order of metric/reference.ts: lane i mod 8, then ((0+1)+(2+3))+((4+5)+(6+7)). Padding adds +0.
 // The branch on the metric is taken once a call; `metric` is a type parameter's stand-in below.
 
+import { high, load4, low } from "./numbers";
+
 const COSINE: i32 = 0;
 const L2: i32 = 1;
 const DOT: i32 = 2;
-
-/** Four halves, zero-extended to 32 bits, as f32. Infinity and NaN both become NaN. */
-// @ts-ignore: decorator
-@inline
-function halves(h: v128): v128 {
-  const magnitude = v128.and(h, i32x4.splat(0x7fff));
-  // The half's fields moved to a float's place are too small by 2^112; the multiplication is exact, subnormals too.
-  const value = f32x4.mul(i32x4.shl(magnitude, 13), f32x4.splat(reinterpret<f32>(0x77800000)));
-  const special = v128.and(i32x4.ge_s(magnitude, i32x4.splat(0x7c00)), i32x4.splat(0x7fc00000));
-  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
-  return v128.or(v128.or(value, special), sign);
-}
-
-// @ts-ignore: decorator
-@inline
-function load4<T>(row: usize, i: usize): v128 {
-  if (sizeof<T>() == 2) return halves(v128.load16x4_u(row + (i << 1)));
-  return v128.load(row + (i << 2));
-}
-
-// @ts-ignore: decorator
-@inline
-function low(v: v128): v128 {
-  return f64x2.promote_low_f32x4(v);
-}
-
-// @ts-ignore: decorator
-@inline
-function high(v: v128): v128 {
-  return f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3));
-}
 
 // @ts-ignore: decorator
 @inline
@@ -161,4 +132,8 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
   }
 }
 
-export { scanBits, scanCodes, settle } from "./codes";
+export { scanBits } from "./scan-bits";
+export { codeRows, rotate } from "./coding";
+export { products } from "./matrix";
+export { scanCodes } from "./scan-codes";
+export { settle } from "./survivors";

@@ -1,0 +1,124 @@
+// What keeping the index's tables up to date writes, and whether the space of deleted rows comes back; see README.md.
+//
+//   npx tsx folds.ts [--rows 100000] [--changes 100000] [--batches 1,1000] [--seed 1]
+import { statSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { bytesAtRest } from "./exact/memory.ts";
+import { seeded } from "./lib/data.ts";
+import { copyOf, type DataSet, dataSet, inFolder, openDb, openIndexed, schemaOf } from "./lib/data-set.ts";
+import { canPersist, nearest, optimize, tryConfigure } from "./lib/library.ts";
+import { type Finding, report, seconds, times } from "./lib/report.ts";
+
+/** What a row's code, norms and id take: the measure of "bytes a row" here. */
+const ROW_BYTES = 400;
+const TARGET = 10;
+const CHANGES_A_TURN = 100;
+const CHANGES_A_QUERY = 1000;
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: "string", default: "100000" },
+    changes: { type: "string", default: "100000" },
+    batches: { type: "string", default: "1,1000" },
+    seed: { type: "string", default: "1" },
+  },
+});
+const [rows, changes, seed] = [values.rows, values.changes, values.seed].map(Number) as [number, number, number];
+const set = dataSet({ kind: "like-minilm", rows, dimensions: 384, seed })!;
+if (!canPersist)
+  console.log("this version of the library does not persist codes: only what its triggers write is measured");
+
+const findings: Finding[] = [];
+for (const batch of values.batches.split(",").map(Number)) {
+  const bare = await walOf(set, "bare", batch);
+  const manual = await walOf(set, "manual", batch);
+  const automatic = await walOf(set, "automatic", batch);
+  const unit = ROW_BYTES * changes;
+  const share = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MB, ${times(bytes / unit)}`;
+  const folds = automatic.bytes - manual.bytes;
+  const total = automatic.bytes - bare.bytes;
+  findings.push(
+    {
+      what: `${changes} changes in transactions of ${batch}: WAL without an index`,
+      measured: `${share(bare.bytes)} in ${seconds(bare.ms)}`,
+    },
+    {
+      what: "… more with the index's triggers",
+      measured: `${share(manual.bytes - bare.bytes)} in ${seconds(manual.ms)}`,
+    },
+    {
+      what: `… more with folds${canPersist ? "" : " (there are none)"}`,
+      measured: `${share(folds)} in ${seconds(automatic.ms)}`,
+      ...(canPersist ? { target: `≤ ${TARGET}x`, met: folds <= TARGET * unit } : {}),
+    },
+    // With one change a commit, the page of the log that each commit writes is 10x by itself.
+    { what: "… the index in all", measured: share(total), target: `≤ ${TARGET}x`, met: total <= TARGET * unit },
+  );
+}
+findings.push(await spaceOf(set));
+report("folds", { title: `Writes of upkeep, as multiples of ${ROW_BYTES} B a change`, rows: findings });
+
+type Upkeep = "bare" | "manual" | "automatic";
+
+/** Bytes of the write-ahead log after the changes, never checkpointed, queries in between and a fold at the end. */
+function walOf(set: DataSet, upkeep: Upkeep, batch: number): Promise<{ bytes: number; ms: number }> {
+  return inFolder(async (folder) => {
+    const opened =
+      upkeep === "bare"
+        ? { db: openDb(copyOf(set, folder), schemaOf(set.dimensions, set.metric)), file: `${folder}/bench.db` }
+        : openIndexed(set, folder);
+    const { db, file } = opened;
+    const { docs, docsSearch } = schemaOf(set.dimensions, set.metric);
+    if (upkeep === "manual") tryConfigure(db, { maintenance: "manual" });
+    if (upkeep !== "bare") await optimize(db, docsSearch);
+    const client = db.$client;
+    client.pragma("wal_autocheckpoint = 0");
+    client.pragma("wal_checkpoint(TRUNCATE)");
+
+    const random = seeded(set.seed + 11);
+    const blobs = set.queries(1000).map((vector) => docs.embedding.mapToDriverValue(vector));
+    const query = set.queries(1)[0]!;
+    const update = client.prepare("UPDATE docs SET embedding = ? WHERE id = ?");
+    const change = () => update.run(blobs[Math.floor(random() * blobs.length)], 1 + Math.floor(random() * set.rows));
+    const changeBatch = client.transaction((count: number) => {
+      for (let i = 0; i < count; i++) change();
+    });
+    const start = performance.now();
+    for (let done = 0; done < changes; done += batch) {
+      changeBatch(Math.min(batch, changes - done));
+      const passed = (step: number) => Math.floor(done / step) < Math.floor((done + batch) / step);
+      if (upkeep !== "bare" && passed(CHANGES_A_QUERY)) nearest(db, docs.embedding, query, { limit: 10 }).all();
+      // A turn of the loop, in which the library may do its upkeep.
+      if (passed(CHANGES_A_TURN)) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const ms = performance.now() - start;
+    if (upkeep === "automatic") await optimize(db, docsSearch);
+    const { size } = statSync(`${file}-wal`);
+    client.close();
+    return { bytes: size, ms };
+  });
+}
+
+/** Bytes of our tables before and after half of the rows are deleted. */
+function spaceOf(set: DataSet): Promise<Finding> {
+  return inFolder(async (folder) => {
+    const { db, docs, docsSearch } = openIndexed(set, folder);
+    await optimize(db, docsSearch);
+    const before = bytesAtRest(db.$client);
+    const random = seeded(set.seed + 13);
+    const remove = db.$client.prepare("DELETE FROM docs WHERE id = ?");
+    db.$client.transaction(() => {
+      for (let id = 1; id <= set.rows; id++) if (random() < 0.5) remove.run(id);
+    })();
+    nearest(db, docs.embedding, set.queries(1)[0]!, { limit: 10 }).all();
+    const deleted = bytesAtRest(db.$client);
+    await optimize(db, docsSearch);
+    const after = bytesAtRest(db.$client);
+    db.$client.close();
+    const mb = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+    const what = "our tables; half of the rows deleted; after optimize";
+    const measured = `${mb(before)}; ${mb(deleted)}; ${mb(after)}`;
+    // Half of the rows, and a quarter more for what is not rewritten at once.
+    return canPersist ? { what, measured, target: "≤ 0.63x", met: after <= 0.63 * before } : { what, measured };
+  });
+}

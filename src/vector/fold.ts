@@ -1,0 +1,621 @@
+import { vectorBytes } from "../codec/codec.ts";
+import type { Row, Step, Steps } from "../driver/driver.ts";
+import { blockRows, CodeBlocks, codeKernel } from "../kernel/code-scan.ts";
+import type { RowCode } from "../kernel/coder.ts";
+import { identifier } from "../migration/sql-text.ts";
+import { tableNameOf } from "../schema/names.ts";
+import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
+import { type CodeSpace, codeSpace } from "./code-space.ts";
+import {
+  encodeManifest,
+  Generations,
+  type LogPlace,
+  type Manifest,
+  type Segment,
+  type StoredColumn,
+  type Unit,
+} from "./generation.ts";
+import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { isModel } from "./model.ts";
+import { bisect, judge, ResidentCodes, type Skip } from "./resident-codes.ts";
+import { currentCodes, fitSpace } from "./resident-column.ts";
+
+/** What a fold did. */
+export interface FoldResult {
+  /** `folded`: the generation on disk is that of the table. `current`: it was before. `lost`: another process was faster, or the
+   * log was taken away, and nothing has changed. `newer`: a newer version of the library writes here, and this one must not. */
+  readonly outcome: "folded" | "current" | "lost" | "newer";
+  /** Rows whose codes were written. */
+  readonly rows: number;
+  /** The row of the log up to which the generation on disk goes. */
+  readonly storedTo: bigint | undefined;
+  /** What was wrong with the generation there was, and no longer matters. */
+  readonly damage: ChunkDamage | undefined;
+}
+
+export interface FoldOptions {
+  /** A slice ends at the next opportunity after so long. */
+  readonly sliceMs: number;
+  /** Whether all is written into one segment, unless it is already, and with a new model where the column has outgrown its own. */
+  readonly isWhole: boolean;
+  /** Whether every chunk is looked at, and all is written anew where one is damaged. */
+  readonly isChecked: boolean;
+  /** Fewer rows of the log than this are not worth it, unless what is on disk is of no use. Default 1. */
+  readonly leastChanges?: number;
+}
+
+/** How far a fold is. */
+export interface FoldProgress {
+  done: number;
+  /** Rows to be written; undefined until that is known. */
+  total: number | undefined;
+}
+
+/**
+ * Writes what has changed in a column since its current generation, as a new one: in slices, each to be run in a write
+ * transaction of its own, with any pause between them.
+ *
+ * A row's code is read and written in one slice. Whatever changes later has a row in the log behind the base of the new
+ * generation, and is read again by whoever loads it: so rows of different moments may stand side by side. Each slice first looks
+ * whether the history it relied on still is the one there is: a restore beneath it, another process that folds or a change
+ * of the schema end it. Then the head is flipped in one transaction, which first looks whether all chunks are still there.
+ */
+export class Fold {
+  readonly progress: FoldProgress = { done: 0, total: undefined };
+  readonly #work: Work<FoldResult>;
+  #isOver = false;
+
+  constructor(connection: object, column: IndexedColumn, options: FoldOptions) {
+    this.#work = fold(new Slices(column, options.sliceMs), connection, column, { ...options, progress: this.progress });
+  }
+
+  /** One slice; the result with the last. Not to be called again after that, nor after an error: what it wrote is gone. */
+  *slice(): Steps<FoldResult | undefined> {
+    if (this.#isOver) throw new Error("drizzle-vector: a fold that is over was asked to go on");
+    this.#isOver = true;
+    let next = this.#work.next();
+    while (!next.done) {
+      if (next.value === PAUSE) {
+        this.#isOver = false;
+        return undefined;
+      }
+      let answer: unknown;
+      try {
+        answer = yield next.value;
+      } catch (error) {
+        next = this.#work.throw(error);
+        continue;
+      }
+      next = this.#work.next(answer);
+    }
+    return next.value;
+  }
+}
+
+/**
+ * Deletes a few chunks that no generation names: what a fold that failed has left behind, where the disk is full of it. A fold
+ * of another process that is under way loses its chunks, too, and will notice.
+ *
+ * @returns whether there are no more
+ */
+export function* clearLeftOvers(column: StoredColumn): Steps<boolean> {
+  const generations = new Generations(column);
+  try {
+    const head = yield* generations.head();
+    if (!head || head.format > CHUNK_FORMAT) return true;
+    const kept = head.base ? unitsOf(head.generation, yield* generations.manifest(head)) : [];
+    return yield* generations.clean(kept, CLEAN_CHUNKS);
+  } catch (error) {
+    if (error instanceof ChunkDamage) return true;
+    throw error;
+  }
+}
+
+const PAUSE = Symbol("the end of a slice");
+type Work<T> = Generator<Step | typeof PAUSE, T, any>;
+
+/** Another history has taken the place of the one the fold was made from. */
+class FoldLost extends Error {}
+
+/** A newer version of the library has written what would be overwritten. */
+class FoldNewer extends Error {}
+
+/** Beyond this growth since its model was fitted a column gets a new one, and all rows new codes. */
+const GROWTH = 2;
+const GROWTH_ROWS = 1000;
+/** A segment of which more than this share is gone is written anew. */
+const GONE_SHARE = 1 / 4;
+/** So are segments up to this many times as large as what is written. */
+const MERGE_RATIO = 2;
+/** Rows looked at before the clock is, and bytes of their vectors. */
+const PAGE_ROWS = 64;
+const PAGE_BYTES = 1 << 18;
+/** Rows of the log read at once. */
+const LOG_ROWS = 4096n;
+/** Rows of the log kept before the base, so that a process that stood still for as long needs no reload. */
+const LOG_TAIL = 4096n;
+const TRIM_ROWS = 10_000n;
+const CLEAN_CHUNKS = 8;
+
+interface FoldWork extends FoldOptions {
+  readonly progress: FoldProgress;
+}
+
+function* fold(slices: Slices, connection: object, column: IndexedColumn, options: FoldWork): Work<FoldResult> {
+  let result: FoldResult = { outcome: "lost", rows: 0, storedTo: undefined, damage: undefined };
+  try {
+    const base = yield* slices.begin();
+    const { generation: before, damage } = yield* soundGeneration(slices, options.isChecked);
+    const changed = before && (yield* changedRows(slices, before.manifest, base));
+    const rows = before ? liveRows(before.manifest.segments) : 0;
+    const isGrown = before !== undefined && rows > before.fittedRows * GROWTH + GROWTH_ROWS;
+    if (before && changed && isCurrent(before.manifest, base, { ...options, isGrown })) {
+      result = { outcome: "current", rows: 0, storedTo: before.manifest.base.seq, damage };
+      if (options.isWhole) yield* tidy(slices, before.manifest);
+      return result;
+    }
+
+    const isIncremental = before !== undefined && changed !== undefined && !options.isWhole && !isGrown;
+    const plan = isIncremental
+      ? yield* planSegments(slices, before, changed)
+      : { kept: [], ids: "all" as const, skipped: new Map<bigint, Skip>() };
+    const known = isGrown ? undefined : before;
+    const { space, model, fittedRows } = known ?? (yield* newModel(slices, connection, column, before === undefined));
+    const segment = yield* writeSegment(slices, connection, { plan, space, progress: options.progress });
+    const segments = [...plan.kept, ...(segment ? [segment] : [])];
+    yield* slices.breathe();
+    const manifest: Manifest = {
+      base,
+      schemaVersion: column.attachment.schemaVersion,
+      model,
+      fittedRows: fittedRows ?? liveRows(segments),
+      blockRows: blockRows(space),
+      segments,
+      skipped: plan.skipped,
+    };
+    yield* flip(slices, manifest);
+    yield* slices.pause();
+    result = { outcome: "folded", rows: segment?.rows ?? 0, storedTo: base.seq, damage };
+    yield* tidy(slices, manifest);
+    return result;
+  } catch (error) {
+    if (error instanceof FoldLost) return result;
+    if (error instanceof FoldNewer) return { ...result, outcome: "newer" };
+    throw error;
+  }
+}
+
+/** Whether what is on disk will do. */
+function isCurrent(
+  { base, segments }: Manifest,
+  { seq }: LogPlace,
+  { isWhole, isGrown, leastChanges = 1 }: FoldOptions & { isGrown: boolean },
+): boolean {
+  const behind = seq - base.seq;
+  if (!isWhole) return behind < BigInt(Math.ceil(leastChanges));
+  const isOne = segments.length === 0 || (segments.length === 1 && !segments[0]!.gone);
+  return behind === 0n && isOne && !isGrown;
+}
+
+/** Writes the rows of a plan as one segment; undefined where there are none. */
+function* writeSegment(
+  slices: Slices,
+  connection: object,
+  { plan, space, progress }: { plan: Plan; space: CodeSpace; progress: FoldProgress },
+): Work<Segment | undefined> {
+  const { column, generations } = slices;
+  const reader = new ColumnReader(column);
+  const pageRows = Math.max(4, Math.min(PAGE_ROWS, Math.floor(PAGE_BYTES / vectorBytes(column.shape))));
+  progress.total = plan.ids !== "all" ? plan.ids.length : yield* reader.count();
+  const writer = new SegmentWriter(generations, space);
+  const source = new RowSource(connection, column, space, plan.skipped);
+  for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
+    const ids: bigint[] =
+      plan.ids === "all"
+        ? yield* reader.idsFrom(least, pageRows)
+        : Array.from(plan.ids.subarray(progress.done, progress.done + pageRows));
+    if (ids.length > 0) yield* source.write(ids, writer);
+    progress.done += ids.length;
+    const last: bigint | undefined = ids.at(-1);
+    least = ids.length < pageRows || last === 2n ** 63n - 1n ? undefined : last! + 1n;
+    if (!slices.isOver) continue;
+    yield* slices.pause();
+    source.isCaughtUp = false;
+  }
+  return yield* writer.finish();
+}
+
+/** The pauses of a fold, and what has to be as it was after each. */
+class Slices {
+  readonly column: IndexedColumn;
+  readonly generations: Generations;
+  readonly #sliceMs: number;
+  readonly #log: string;
+  #end = 0;
+  #seen: LogPlace | undefined;
+  head: { generation: bigint; format: number } | undefined;
+
+  constructor(column: IndexedColumn, sliceMs: number) {
+    this.column = column;
+    this.generations = new Generations(column);
+    this.#sliceMs = sliceMs;
+    this.#log = `main.${identifier(tableNameOf(column.definition.name, "log"))}`;
+  }
+
+  get isOver(): boolean {
+    return performance.now() > this.#end;
+  }
+
+  /**
+   * The end of the log at the beginning of the fold. A log that somebody has cleared begins again with a row that says that
+   * every row may differ, so that there is something to follow.
+   */
+  *begin(): Work<LogPlace> {
+    this.#end = performance.now() + this.#sliceMs;
+    if (!(yield* this.#isSameSchema())) throw new FoldLost();
+    this.head = yield* this.generations.head();
+    if (this.head && this.head.format > CHUNK_FORMAT) throw new FoldNewer();
+    let base = yield* this.#endOfLog();
+    if (!base) {
+      yield { type: "rows", sql: `INSERT INTO ${this.#log} (id) VALUES (NULL)`, params: [] };
+      base = (yield* this.#endOfLog())!;
+    }
+    this.#seen = base;
+    return base;
+  }
+
+  /** Pauses if it is time. */
+  *breathe(): Work<void> {
+    if (this.isOver) yield* this.pause();
+  }
+
+  *pause(): Work<void> {
+    yield PAUSE;
+    this.#end = performance.now() + this.#sliceMs;
+    const head = yield* this.generations.head();
+    const isSame = (yield* this.hasLog(this.#seen!)) && head?.generation === this.head?.generation;
+    if (!isSame || !(yield* this.#isSameSchema())) throw new FoldLost();
+    this.#seen = yield* this.#endOfLog();
+  }
+
+  /** Whether everything up to a row of the log is the history it was. */
+  *hasLog({ seq, nonce }: LogPlace): Steps<boolean> {
+    const [row]: Row[] = yield { type: "rows", sql: `SELECT nonce FROM ${this.#log} WHERE seq = ?`, params: [seq] };
+    return row?.[0] === nonce;
+  }
+
+  /** Up to `LOG_ROWS` rows of the log behind one. */
+  *logBehind(seq: bigint, to: bigint): Steps<readonly Row[]> {
+    const sql = `SELECT seq, id FROM ${this.#log} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${LOG_ROWS}`;
+    return yield { type: "rows", sql, params: [seq, to] };
+  }
+
+  /** Deletes what no reader of the current generation needs of the log. */
+  *trim(): Work<void> {
+    for (;;) {
+      const base = yield* this.generations.trimBase();
+      if (base === undefined) return;
+      const [row]: Row[] = yield { type: "rows", sql: `SELECT min(seq) FROM ${this.#log}`, params: [] };
+      const first = row?.[0];
+      const end = base - LOG_TAIL;
+      if (typeof first !== "bigint" || first >= end) return;
+      const to = first + TRIM_ROWS < end ? first + TRIM_ROWS : end;
+      yield { type: "rows", sql: `DELETE FROM ${this.#log} WHERE seq < ?`, params: [to] };
+      yield* this.pause();
+    }
+  }
+
+  *#endOfLog(): Steps<LogPlace | undefined> {
+    const sql = `SELECT seq, nonce FROM ${this.#log} ORDER BY seq DESC LIMIT 1`;
+    const [row]: Row[] = yield { type: "rows", sql, params: [] };
+    return row && { seq: row[0] as bigint, nonce: row[1] as bigint };
+  }
+
+  *#isSameSchema(): Steps<boolean> {
+    const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
+    return String(row?.[0]) === this.column.attachment.schemaVersion;
+  }
+}
+
+/** What a fold builds on. */
+interface Generation extends KnownSpace {
+  readonly manifest: Manifest;
+  readonly fittedRows: number;
+}
+
+/** The current generation, unless it is damaged or of another state of the schema: then all is written anew. */
+function* soundGeneration(
+  slices: Slices,
+  isChecked: boolean,
+): Work<{ generation?: Generation; damage: ChunkDamage | undefined }> {
+  const { column, generations } = slices;
+  const none = { damage: undefined };
+  const head = yield* generations.head();
+  if (!head?.base) return none;
+  try {
+    const manifest = yield* generations.manifest(head);
+    if (manifest.schemaVersion !== column.attachment.schemaVersion) return none;
+    const bytes = yield* generations.model(manifest.model);
+    if (!isModel(column.shape, bytes)) throw new ChunkDamage("the model is not one of such vectors");
+    const space = codeSpace(column.shape, column.metric, bytes);
+    if (blockRows(space) !== manifest.blockRows) return none;
+    for (const segment of isChecked ? manifest.segments : []) {
+      for (let part = 0; part < segment.parts; part++) {
+        yield* generations.block(segment, part, space);
+        yield* slices.breathe();
+      }
+    }
+    const { model, fittedRows } = manifest;
+    return { generation: { manifest, space, model, fittedRows }, damage: undefined };
+  } catch (error) {
+    return { damage: damageOf(error) };
+  }
+}
+
+/** @throws what is no damage, and FoldNewer where it is a newer version's work */
+function damageOf(error: unknown): ChunkDamage {
+  if (!(error instanceof ChunkDamage)) throw error;
+  if (error.isNewer) throw new FoldNewer();
+  return error;
+}
+
+/** Ids of the rows that may differ from the generation, ascending; undefined: all. */
+function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<BigInt64Array | undefined> {
+  const { base, segments } = manifest;
+  if (!(yield* slices.hasLog(base)) || to.seq - base.seq > Math.max(1000, liveRows(segments))) return undefined;
+  const ids = new Set<bigint>();
+  for (let seq = base.seq; seq < to.seq; ) {
+    const rows = yield* slices.logBehind(seq, to.seq);
+    for (const [at, id] of rows) {
+      // Where a number is missing, somebody has deleted it.
+      if (id === null || at !== ++seq) return undefined;
+      ids.add(id as bigint);
+    }
+    if (rows.length === 0) return undefined;
+    yield* slices.breathe();
+  }
+  return BigInt64Array.from(ids).sort();
+}
+
+interface KnownSpace {
+  readonly space: CodeSpace;
+  readonly model: Unit;
+  /** Undefined: the rows of the generation that is being written. */
+  readonly fittedRows: number | undefined;
+}
+
+/** @param isKnownFit - whether the model of what is in memory, which a query has fitted, will do */
+function* newModel(slices: Slices, connection: object, column: IndexedColumn, isKnownFit: boolean): Work<KnownSpace> {
+  const codes = isKnownFit ? (yield* currentCodes(connection, column))?.codes : undefined;
+  const space = codes?.space ?? (yield* fitSpace(column));
+  const { generations } = slices;
+  const { unit, stamp } = yield* generations.newUnit();
+  const model = yield* generations.writeWhole("model", unit, stamp, space.model);
+  yield* slices.breathe();
+  return { space, model, fittedRows: undefined };
+}
+
+interface Plan {
+  /** Segments of the generation before that stay, with their rows that are gone. */
+  readonly kept: readonly Segment[];
+  /** Rows of the new segment, ascending. */
+  readonly ids: BigInt64Array | "all";
+  readonly skipped: Map<bigint, Skip>;
+}
+
+/** Finds the changed rows in the segments there are, and which of those are to be written anew. */
+function* planSegments(slices: Slices, before: Generation, changed: BigInt64Array): Work<Plan> {
+  try {
+    return yield* planSound(slices, before, changed);
+  } catch (error) {
+    damageOf(error);
+    return { kept: [], ids: "all", skipped: new Map() };
+  }
+}
+
+function* planSound(slices: Slices, { manifest, space }: Generation, changed: BigInt64Array): Work<Plan> {
+  const idsOf = function* (segment: Segment, part: number): Work<BigInt64Array> {
+    yield* slices.breathe();
+    return (yield* slices.generations.block(segment, part, space)).ids;
+  };
+  const segments: Segment[] = [];
+  for (const segment of manifest.segments) {
+    const gone = segment.gone?.slice() ?? new Uint8Array((segment.rows + 7) >> 3);
+    for (let part = 0; part < segment.parts; part++) {
+      const ids = yield* idsOf(segment, part);
+      for (const row of common(ids, changed)) {
+        const at = part * manifest.blockRows + row;
+        gone[at >> 3]! |= 1 << (at & 7);
+      }
+    }
+    segments.push({ ...segment, gone: gone.some((bits) => bits !== 0) ? gone : undefined });
+  }
+  const kept: Segment[] = [];
+  const merged: Segment[] = [];
+  let rows = changed.length;
+  for (const segment of segments.reverse()) {
+    const live = liveRows([segment]);
+    const isMerged = live < segment.rows * (1 - GONE_SHARE) || live <= rows * MERGE_RATIO;
+    if (isMerged) rows += live;
+    (isMerged ? merged : kept).unshift(segment);
+  }
+  const ids = new BigInt64Array(rows);
+  ids.set(changed);
+  let count = changed.length;
+  for (const segment of merged) {
+    for (let part = 0; part < segment.parts; part++) {
+      const own = yield* idsOf(segment, part);
+      own.forEach((id, row) => {
+        const at = part * manifest.blockRows + row;
+        if (!segment.gone || (segment.gone[at >> 3]! & (1 << (at & 7))) === 0) ids[count++] = id;
+      });
+    }
+  }
+  const skipped = new Map(manifest.skipped);
+  for (const id of changed) skipped.delete(id);
+  return { kept, ids: ids.subarray(0, count).sort(), skipped };
+}
+
+/** Writes the manifest, checks everything it names, and makes it the current one. */
+function* flip(slices: Slices, manifest: Manifest): Work<void> {
+  const { generations } = slices;
+  for (const unit of [manifest.model, ...manifest.segments]) {
+    if (!(yield* generations.isWhole(unit))) throw new FoldLost();
+  }
+  if (!(yield* slices.hasLog(manifest.base))) throw new FoldLost();
+  const { unit, stamp } = yield* generations.newUnit();
+  yield* generations.writeWhole("manifest", unit, stamp, encodeManifest(manifest));
+  yield* generations.flip(unit, manifest.base);
+  slices.head = { generation: unit, format: CHUNK_FORMAT };
+}
+
+/** Deletes chunks that nothing names any more, and rows of the log that nothing needs. */
+function* tidy(slices: Slices, manifest: Manifest): Work<void> {
+  const current = unitsOf(slices.head!.generation, manifest);
+  while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS))) yield* slices.pause();
+  yield* slices.trim();
+}
+
+/** The units a generation consists of. */
+function unitsOf(generation: bigint, { model, segments }: Manifest): bigint[] {
+  return [generation, model.generation, ...segments.map((segment) => segment.generation)];
+}
+
+/** Gives the codes of rows: those in memory where they are current, else from the table. */
+class RowSource {
+  isCaughtUp = false;
+  readonly #connection: object;
+  readonly #column: IndexedColumn;
+  readonly #space: CodeSpace;
+  readonly #skipped: Map<bigint, Skip>;
+  #codes: ResidentCodes | undefined;
+  #seen: ResidentCodes | undefined;
+  #isUsable = false;
+
+  constructor(connection: object, column: IndexedColumn, space: CodeSpace, skipped: Map<bigint, Skip>) {
+    this.#connection = connection;
+    this.#column = column;
+    this.#space = space;
+    this.#skipped = skipped;
+  }
+
+  *write(ids: readonly bigint[], writer: SegmentWriter): Steps<void> {
+    if (!this.isCaughtUp) {
+      this.isCaughtUp = true;
+      this.#use((yield* currentCodes(this.#connection, this.#column))?.codes);
+    }
+    const codes = this.#codes;
+    const unread = codes ? ids.filter((id) => codes.whereIs(id) === "onDisk") : ids;
+    const values = new Map<bigint, Uint8Array | Skip>();
+    if (unread.length > 0) {
+      const read = yield* new ColumnReader(this.#column).some(unread);
+      for (const [id, value] of read) values.set(id as bigint, judge(value, this.#space));
+    }
+    const vectors = unread.map((id) => values.get(id)).filter((value) => value instanceof Uint8Array);
+    const coded = this.#space.codesOf(vectors)[Symbol.iterator]();
+    for (const id of ids) {
+      const how = codes ? writer.copy(codes, id) : "onDisk";
+      if (how === "onDisk") {
+        const value = values.get(id);
+        if (value === undefined) continue;
+        const code: RowCode | Skip = typeof value === "string" ? value : (coded.next().value ?? "notFinite");
+        if (typeof code === "string") this.#skipped.set(id, code);
+        else writer.add(id, code);
+      } else if (how !== "inMemory" && how !== "absent") this.#skipped.set(id, how);
+      if (writer.isFull) yield* writer.flush();
+    }
+  }
+
+  /** Codes of another model, or those of another copy of the library, whose private state is out of reach, are of no use. */
+  #use(codes: ResidentCodes | undefined): void {
+    if (codes !== this.#seen) {
+      this.#seen = codes;
+      this.#isUsable = codes instanceof ResidentCodes && isSameBytes(codes.space.model, this.#space.model);
+    }
+    this.#codes = this.#isUsable ? codes : undefined;
+  }
+}
+
+/** Writes rows, block by block, as a segment. */
+class SegmentWriter {
+  readonly #generations: Generations;
+  readonly #blocks: CodeBlocks;
+  readonly #slot: number;
+  readonly #ids: BigInt64Array;
+  #count = 0;
+  #rows = 0;
+  #unit: Unit | undefined;
+
+  constructor(generations: Generations, space: CodeSpace) {
+    this.#generations = generations;
+    this.#blocks = new CodeBlocks(space, codeKernel());
+    this.#slot = this.#blocks.take();
+    this.#ids = new BigInt64Array(this.#blocks.capacity);
+  }
+
+  get isFull(): boolean {
+    return this.#count === this.#blocks.capacity;
+  }
+
+  copy(codes: ResidentCodes, id: bigint) {
+    const how = codes.whereIs(id);
+    if (how !== "inMemory") return how;
+    codes.copyTo(this.#blocks, this.#slot, this.#count, id);
+    this.#ids[this.#count++] = id;
+    return how;
+  }
+
+  add(id: bigint, code: RowCode): void {
+    this.#blocks.write(this.#slot, this.#count, code);
+    this.#ids[this.#count++] = id;
+  }
+
+  *flush(): Steps<void> {
+    const count = this.#count;
+    const { unit, stamp } = this.#unit
+      ? { unit: this.#unit.generation, stamp: this.#unit.stamp }
+      : yield* this.#generations.newUnit();
+    const part = this.#unit?.parts ?? 0;
+    const codes = this.#blocks.save(this.#slot, count);
+    const payload = new Uint8Array(count * 8 + codes.length);
+    payload.set(new Uint8Array(this.#ids.buffer, 0, count * 8));
+    payload.set(codes, count * 8);
+    yield* this.#generations.write({ kind: "rows", unit, stamp, part, count }, payload);
+    this.#unit = { generation: unit, stamp, parts: part + 1 };
+    this.#rows += count;
+    this.#count = 0;
+  }
+
+  /** The segment; undefined where it has no rows. */
+  *finish(): Steps<Segment | undefined> {
+    if (this.#count > 0) yield* this.flush();
+    return this.#unit && { ...this.#unit, rows: this.#rows, gone: undefined };
+  }
+}
+
+/** Places in `ids` of the numbers that are in `changed`; both ascend. */
+function* common(ids: BigInt64Array, changed: BigInt64Array): Generator<number> {
+  let row = 0;
+  let at = bisect(changed, changed.length, ids[0]!);
+  while (row < ids.length && at < changed.length) {
+    if (ids[row]! < changed[at]!) row++;
+    else if (ids[row]! > changed[at]!) at++;
+    else {
+      yield row++;
+      at++;
+    }
+  }
+}
+
+function liveRows(segments: readonly Segment[]): number {
+  let rows = 0;
+  for (const segment of segments) {
+    rows += segment.rows;
+    for (const byte of segment.gone ?? []) for (let bits = byte; bits !== 0; bits &= bits - 1) rows--;
+  }
+  return rows;
+}
+
+function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

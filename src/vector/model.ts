@@ -1,0 +1,283 @@
+import { codecOf, type VectorShape } from "../codec/codec.ts";
+import { type Matrix, multiplier, transposed } from "../kernel/products.ts";
+import type { Metric } from "../metric/metric.ts";
+
+/**
+ * What float vectors are coded with: a centre, and a rotation after which the first coordinates, the head, hold most of what tells
+ * the rows of a sample apart. A model decides nothing but speed: the bounds hold for any centre and any reflectors.
+ */
+export interface Model {
+  /** As many numbers as dimensions. */
+  readonly centre: Float32Array;
+  /**
+   * The rotation is a product of mirrors, the first one applied first: I - 2vvᵀ/|v|² for each reflector v, which is orthogonal
+   * whatever v. Each has `dimensions` numbers, is of length about √2, and zero before its own place. The head has a coordinate for
+   * each, a multiple of 16; none means that rows stay as they are, and all of a row is head.
+   */
+  readonly reflectors: readonly Float32Array[];
+}
+
+/**
+ * Rows of a good sample, or all rows of a smaller table: evenly spread, no row twice. Fewer than half of them and no rotation is
+ * fitted: so few rows are scanned before it is made.
+ */
+export const SAMPLE_ROWS = 2048;
+
+const CENTRE_ROWS = 256;
+/** Fewer dimensions, and there is too little to leave out. */
+const ROTATED_DIMENSIONS_MIN = 64;
+/** Coordinates of the head: a step of the kernel, and what keeps fitting and coding cheap for wide vectors. */
+const HEAD_STEP = 16;
+const HEAD_MAX = 160;
+const MODEL_BYTES_MAX = 2 ** 21;
+/** Rounds of the subspace iteration. The third still takes a tenth off the rows left; a fourth does not. */
+const ROUNDS = 3;
+/** Rows of the sample that are asked for their neighbours, to see what a head is worth. */
+const QUERIES = 48;
+/** Bytes that a row costs which needs its tail, beside the tail: a jump in memory, and bounds in float64. */
+const SECOND_LOOK_BYTES = 600;
+/** A rotation has to save this share of the bytes. */
+const GAIN_MIN = 0.25;
+
+/**
+ * Fits a model to a sample, as bytes. int8 vectors and bits are their own codes: their model is empty.
+ *
+ * @param sample - stored vectors of the right length, up to `SAMPLE_ROWS` of them: more cost time. What holds NaN or an infinity
+ * is passed over
+ */
+export function fitModel(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Uint8Array {
+  return hasModel(shape) ? modelBytes(fitted(shape, metric, sample)) : new Uint8Array();
+}
+
+/** Whether bytes are a model of such vectors. */
+export function isModel(shape: VectorShape, bytes: Uint8Array): boolean {
+  return hasModel(shape) ? readModel(bytes, shape.dimensions) !== undefined : bytes.length === 0;
+}
+
+function hasModel({ element }: VectorShape): boolean {
+  return element === "float32" || element === "float16";
+}
+
+function fitted(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Model {
+  const rows = sample.map((bytes) => directionOf(shape, metric, bytes)).filter((row) => row !== undefined);
+  const centre = medianOf(rows, shape.dimensions);
+  if (shape.dimensions < ROTATED_DIMENSIONS_MIN || rows.length * 2 < SAMPLE_ROWS) return { centre, reflectors: [] };
+  const values = new Float32Array(rows.length * shape.dimensions);
+  const scale = scaleOf(rows);
+  rows.forEach((row, at) => {
+    for (let i = 0; i < row.length; i++) values[at * row.length + i] = (row[i]! - centre[i]!) * scale;
+  });
+  const centred = { rows: rows.length, columns: shape.dimensions, values };
+  const axes = principalAxes(centred);
+  const head = headSize(
+    centred,
+    axes,
+    metric,
+    centre.map((value) => value * scale),
+  );
+  return { centre, reflectors: reflectorsOf(axes.slice(0, head)) };
+}
+
+/** The vector that is coded, before it is centred. */
+function directionOf(shape: VectorShape, metric: Metric, bytes: Uint8Array): Float64Array | undefined {
+  const x = Float64Array.from(codecOf(shape.element).decode(bytes));
+  const norm = Math.sqrt(dot(x, x));
+  if (!Number.isFinite(norm)) return undefined;
+  return metric === "cosine" && norm > 0 ? x.map((value) => value / norm) : x;
+}
+
+/** No outlier moves the median far. Of some hundred rows: sorting costs. */
+function medianOf(all: readonly Float64Array[], dimensions: number): Float32Array {
+  const centre = new Float32Array(dimensions);
+  if (all.length === 0) return centre;
+  const rows = all.filter((_, i) => i % Math.ceil(all.length / CENTRE_ROWS) === 0);
+  const column = new Float64Array(rows.length);
+  for (let i = 0; i < dimensions; i++) {
+    for (let at = 0; at < rows.length; at++) column[at] = rows[at]![i]!;
+    centre[i] = column.sort()[column.length >> 1]!;
+  }
+  return centre;
+}
+
+/** Brings rows of any size to where float32 products neither vanish nor overflow. */
+function scaleOf(rows: readonly Float64Array[]): number {
+  const largest = rows.reduce((most, row) => row.reduce((a, value) => Math.max(a, Math.abs(value)), most), 0);
+  return largest === 0 ? 1 : 1 / largest;
+}
+
+/**
+ * The axes along which the rows differ most, most first: orthonormal, fewer where the rows span fewer.
+ *
+ * @see Halko, Martinsson, Tropp, "Finding structure with randomness", 2011, algorithm 4.4, started from rows of the data
+ */
+function principalAxes(centred: Matrix): Float64Array[] {
+  const { rows, columns } = centred;
+  const most = Math.min(HEAD_MAX, columns / 2, MODEL_BYTES_MAX / 4 / columns, rows / 4);
+  const count = Math.floor(most / HEAD_STEP) * HEAD_STEP;
+  const multiply = multiplier();
+  const turned = transposed(centred);
+  let axes = orthonormalised(
+    Array.from({ length: count }, (_, j) => rowOf(centred, Math.floor(((j + 0.5) * rows) / count))),
+  );
+  for (let round = 0; round < ROUNDS && axes.length > 0; round++) {
+    const along = multiply(matrixOf(axes), centred);
+    const pulled = multiply(along, turned);
+    axes = orthonormalised(axes.map((_, j) => rowOf(pulled, j)));
+  }
+  return axes;
+}
+
+/** Gram and Schmidt, each vector freed from those before it; what is left of nothing but rounding is dropped. */
+function orthonormalised(vectors: Float64Array[]): Float64Array[] {
+  const axes: Float64Array[] = [];
+  for (const vector of vectors) {
+    const length = Math.sqrt(dot(vector, vector));
+    for (const axis of axes) subtract(vector, axis, dot(vector, axis));
+    const left = Math.sqrt(dot(vector, vector));
+    if (left > length * 1e-5) axes.push(vector.map((value) => value / left));
+  }
+  return axes;
+}
+
+/**
+ * How many axes make the cheapest head, or 0 where reading whole rows is as cheap. Rows of the sample are queries; the nearest
+ * other row stands for the k-th nearest of all: as it is with one row in `SAMPLE_ROWS` wanted.
+ */
+function headSize(centred: Matrix, axes: readonly Float64Array[], metric: Metric, centre: Float32Array): number {
+  const { rows, columns } = centred;
+  if (axes.length < HEAD_STEP) return 0;
+  const multiply = multiplier();
+  const queries = Array.from({ length: QUERIES }, (_, n) => Math.floor(((n + 0.5) * rows) / QUERIES));
+  const asked = queries.map((row) => {
+    const y = rowOf(centred, row);
+    return metric === "l2" ? y : y.map((value, i) => value + centre[i]!);
+  });
+  const axisMatrix = matrixOf(axes);
+  const heads = multiply(centred, axisMatrix).values;
+  const queryHeads = multiply(matrixOf(asked), axisMatrix).values;
+  const similarities = multiply(matrixOf(asked), centred).values;
+  const count = axes.length;
+  const squares = Float64Array.from({ length: rows }, (_, i) => dot(rowOf(centred, i), rowOf(centred, i)));
+  const offsets = squares.map((square) => (metric === "l2" ? -square / 2 : 0));
+  const left = new Int32Array(count / HEAD_STEP);
+  for (const [n, row] of queries.entries()) {
+    let threshold = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < rows; i++) {
+      if (i !== row) threshold = Math.max(threshold, similarities[n * rows + i]! + offsets[i]!);
+    }
+    const p = asked[n]!;
+    const squareOfQuery = dot(p, p);
+    for (let i = 0; i < rows; i++) {
+      let estimate = offsets[i]!;
+      let tail = squares[i]!;
+      let queryTail = squareOfQuery;
+      for (let j = 0; j < count; j++) {
+        const z = heads[i * count + j]!;
+        const r = queryHeads[n * count + j]!;
+        estimate += z * r;
+        tail -= z * z;
+        queryTail -= r * r;
+        if ((j + 1) % HEAD_STEP > 0) continue;
+        if (estimate + Math.sqrt(Math.max(tail, 0) * Math.max(queryTail, 0)) >= threshold)
+          left[(j + 1) / HEAD_STEP - 1]!++;
+      }
+    }
+  }
+  let best = 0;
+  let least = columns * (1 - GAIN_MIN);
+  for (let head = HEAD_STEP; head <= count; head += HEAD_STEP) {
+    const share = left[head / HEAD_STEP - 1]! / (rows * QUERIES);
+    const bytes = head + share * (columns - head + SECOND_LOOK_BYTES);
+    if (bytes < least) {
+      least = bytes;
+      best = head;
+    }
+  }
+  return best;
+}
+
+/**
+ * Mirrors that turn the axes, which are orthonormal, into the first coordinates, up to their signs.
+ *
+ * @see Householder, "Unitary triangularization of a nonsymmetric matrix", 1958
+ */
+function reflectorsOf(axes: readonly Float64Array[]): Float32Array[] {
+  const turned = axes.map((axis) => axis.slice());
+  return turned.map((axis, j) => {
+    // What the mirrors before have left in front of place j is nothing but rounding.
+    axis.fill(0, 0, j);
+    const length = Math.sqrt(dot(axis, axis));
+    // Away from the axis: nothing is cancelled.
+    axis[j]! += axis[j]! < 0 ? -length : length;
+    const scale = Math.sqrt(2 / dot(axis, axis));
+    const reflector = Float32Array.from(axis, (value) => value * scale);
+    for (const other of turned.slice(j + 1)) subtract(other, reflector, dot(other, reflector));
+    return reflector;
+  });
+}
+
+function matrixOf(rows: readonly Float64Array[]): Matrix {
+  const columns = rows[0]!.length;
+  const values = new Float32Array(rows.length * columns);
+  rows.forEach((row, i) => {
+    values.set(row, i * columns);
+  });
+  return { rows: rows.length, columns, values };
+}
+
+function rowOf({ columns, values }: Matrix, row: number): Float64Array {
+  return Float64Array.from(values.subarray(row * columns, (row + 1) * columns));
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function subtract(vector: Float64Array, axis: ArrayLike<number>, times: number): void {
+  for (let i = 0; i < vector.length; i++) vector[i]! -= times * axis[i]!;
+}
+
+const VERSION = 1;
+const HEADER_BYTES = 16;
+
+/** A model as bytes, little endian: u32 version, dimensions, reflectors, 0; the centre and the reflectors as f32. */
+export function modelBytes({ centre, reflectors }: Model): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(HEADER_BYTES + 4 * centre.length * (1 + reflectors.length));
+  const view = new DataView(bytes.buffer);
+  [VERSION, centre.length, reflectors.length].forEach((value, i) => {
+    view.setUint32(i * 4, value, true);
+  });
+  let at = HEADER_BYTES;
+  for (const values of [centre, ...reflectors]) {
+    for (const value of values) {
+      view.setFloat32(at, value, true);
+      at += 4;
+    }
+  }
+  return bytes;
+}
+
+/** The model in these bytes, or undefined where they hold none for vectors of so many dimensions. */
+export function readModel(bytes: Uint8Array, dimensions: number): Model | undefined {
+  if (bytes.byteLength < HEADER_BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [version, stored, count] = [0, 4, 8].map((at) => view.getUint32(at, true));
+  const isWhole =
+    version === VERSION && stored === dimensions && bytes.byteLength === HEADER_BYTES + 4 * dimensions * (1 + count!);
+  if (!isWhole) return undefined;
+  const rows = Array.from({ length: 1 + count! }, (_, row) =>
+    Float32Array.from({ length: dimensions }, (_, i) =>
+      view.getFloat32(HEADER_BYTES + 4 * (row * dimensions + i), true),
+    ),
+  );
+  const [centre, ...reflectors] = rows as [Float32Array, ...Float32Array[]];
+  const isSound = centre.every(Number.isFinite) && count! % HEAD_STEP === 0 && reflectors.every(isReflector);
+  return isSound ? { centre, reflectors } : undefined;
+}
+
+/** Whether a row is what the kernels take for the mirror of place `j`: zero before it, and of length about √2. */
+function isReflector(row: Float32Array, j: number): boolean {
+  return row.subarray(0, j).every((value) => value === 0) && Math.abs(dot(row, row) - 2) < 0.01;
+}

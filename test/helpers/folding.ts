@@ -1,0 +1,222 @@
+import Database from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { expect, onTestFinished } from "vitest";
+import { attachmentsOf } from "../../src/change/attachment.ts";
+import { codecOf, type Element, encodeVector, vectorBytes } from "../../src/codec/codec.ts";
+import { driverOf } from "../../src/driver/driver.ts";
+import {
+  type Configuration,
+  configure,
+  type Metric,
+  nearest,
+  type SearchEvent,
+  searchIndex,
+  vectorColumn,
+} from "../../src/index.ts";
+import { referenceDistance } from "../../src/metric/reference.ts";
+import { compareKeys } from "../../src/query/key.ts";
+import { Fold, type FoldOptions, type FoldResult } from "../../src/vector/fold.ts";
+import { type IndexedColumn, indexedColumnOf } from "../../src/vector/indexed-column.ts";
+import { ensure } from "../migration/database.ts";
+import { seeded, temporaryFolder } from "./databases.ts";
+
+export const KEYS = ["integer", "text", "composite"] as const;
+
+export interface Shape {
+  readonly element?: Element;
+  readonly metric?: Metric;
+  readonly key?: (typeof KEYS)[number];
+  readonly dimensions?: number;
+  readonly rows?: number;
+  readonly journal?: "wal" | "delete";
+}
+
+/** An app on a file of its own: a table `t` with a vector `v`, a number `tag`, and an index `ix`. */
+export class App {
+  readonly file: string;
+  readonly element: Element;
+  readonly metric: Metric;
+  readonly key: (typeof KEYS)[number];
+  readonly dimensions: number;
+  readonly table: any;
+  readonly index: any;
+  readonly first: Connection;
+  readonly #random = seeded(7);
+
+  constructor(shape: Shape = {}) {
+    this.element = shape.element ?? "float32";
+    this.metric = shape.metric ?? "cosine";
+    this.key = shape.key ?? "integer";
+    this.dimensions = shape.dimensions ?? 8;
+    this.file = `${temporaryFolder()}/app.db`;
+    const key = {
+      integer: { id: integer().primaryKey() },
+      text: { id: text().primaryKey() },
+      composite: { a: text().notNull(), b: integer().notNull() },
+    }[this.key];
+    this.table = sqliteTable(
+      "t",
+      { ...key, tag: integer(), v: vectorColumn({ dimensions: this.dimensions, element: this.element }) } as any,
+      (t: any) => (this.key === "composite" ? [primaryKey({ columns: [t.a, t.b] })] : []),
+    );
+    this.index = searchIndex("ix", this.table, { vectors: { v: { metric: this.metric } as object } } as any);
+    this.first = this.connect();
+    const { client } = this.first;
+    client.pragma(`journal_mode = ${shape.journal ?? "wal"}`);
+    const columns = {
+      integer: "id INTEGER PRIMARY KEY NOT NULL, tag INTEGER, v BLOB)",
+      text: "id TEXT PRIMARY KEY NOT NULL, tag INTEGER, v BLOB)",
+      composite: "a TEXT NOT NULL, b INTEGER NOT NULL, tag INTEGER, v BLOB, PRIMARY KEY (a, b)) WITHOUT ROWID",
+    };
+    client.exec(`CREATE TABLE t (${columns[this.key]}`);
+    ensure(client, this.index);
+    this.put(0, shape.rows ?? 0);
+  }
+
+  /** A connection of its own, closed at the end of the test. Folds happen when a test asks for them. */
+  connect(options: Database.Options = {}, configuration: Configuration = {}, file = this.file): Connection {
+    const client = new Database(file, options);
+    onTestFinished(() => void client.close());
+    const db = drizzle({ client }) as any;
+    const events: SearchEvent[] = [];
+    configure(db, { maintenance: "manual", onEvent: (event) => void events.push(event), ...configuration });
+    return { client, db, events };
+  }
+
+  /** Bytes of a random vector. */
+  vector(): Uint8Array {
+    const { element, dimensions } = this;
+    const number = () => {
+      const value = this.#random() * 2 - 1;
+      return element === "int8" ? Math.round(value * 127) : element === "bit" ? Number(value > 0) : Math.fround(value);
+    };
+    return encodeVector(Array.from({ length: dimensions }, number), { element, dimensions }, "v");
+  }
+
+  /** Inserts rows, or gives those there are other vectors. */
+  put(from: number, to: number, client = this.first.client): void {
+    const [columns, values] =
+      this.key === "composite" ? ["a, b, tag, v", "'a' || (? % 3), ?, ?, ?"] : ["id, tag, v", "?, ?, ?"];
+    const insert = client.prepare(`INSERT OR REPLACE INTO t (${columns}) VALUES (${values})`);
+    const rows = client.transaction(() => {
+      for (let n = from; n < to; n++) {
+        const id = { integer: [BigInt(n)], text: [`key ${n}`], composite: [BigInt(n), BigInt(n)] }[this.key];
+        insert.run(...id, BigInt(n % 10), this.vector());
+      }
+    });
+    rows();
+  }
+
+  /** The answer of `nearest` is that of the table, row by row. Returns the last `explain`. */
+  expectExact({ client, db }: Connection, { limit = 7, offset = 0, where, queries = 3 }: Asked = {}) {
+    const { element, dimensions, metric } = this;
+    const { decode } = codecOf(element);
+    const keys = this.key === "composite" ? ["a", "b"] : ["id"];
+    const rows = client
+      .prepare(`SELECT v, ${keys} FROM t WHERE v IS NOT NULL AND ${where?.text ?? "true"}`)
+      .raw(true)
+      .safeIntegers(true)
+      .all() as [unknown, ...unknown[]][];
+    const stored = rows.filter(
+      ([blob]) => blob instanceof Uint8Array && blob.length === vectorBytes({ element, dimensions }),
+    ) as [Uint8Array, ...unknown[]][];
+    let explained: any;
+    for (let n = 0; n < queries; n++) {
+      const query = decode(this.vector());
+      const expected = stored
+        .map(([blob, ...key]) => ({ key, distance: referenceDistance(metric, decode(blob), query) }))
+        .filter(({ distance }) => Number.isFinite(distance))
+        .sort((x, y) => x.distance - y.distance || compareKeys(x.key, y.key, []))
+        .slice(offset, offset + limit);
+      // Bits are asked for as they are stored.
+      const asked = element === "bit" ? query : Array.from(query);
+      const found = nearest(db, this.table.v, asked as any, {
+        ...({ metric } as object),
+        limit,
+        offset,
+        where: where?.condition,
+      });
+      const hits = found.all() as any[];
+      const keyOf = (hit: any) => keys.map((key) => (typeof hit[key] === "number" ? BigInt(hit[key]) : hit[key]));
+      expect(hits.map((hit) => [...keyOf(hit), hit.$distance])).toEqual(
+        expected.map(({ key, distance }) => [...key, distance]),
+      );
+      explained = found.explain();
+    }
+    return explained;
+  }
+}
+
+interface Asked {
+  limit?: number;
+  offset?: number;
+  /** A condition as SQL for the truth, and as Drizzle's for the query. */
+  where?: { text: string; condition: any };
+  queries?: number;
+}
+
+export interface Connection {
+  readonly client: Database.Database;
+  readonly db: any;
+  readonly events: SearchEvent[];
+}
+
+/** The column as a fold takes it. */
+export function columnOf({ db }: Connection): IndexedColumn {
+  const driver = driverOf(db);
+  const attachments = driver.run((snapshot) => attachmentsOf(driver, snapshot)) as any;
+  const [attachment] = attachments;
+  return indexedColumnOf(attachment, attachment.record.definition.vectors[0])!;
+}
+
+/** A fold whose slices are as short as can be, to be driven one by one. */
+export class SlowFold {
+  readonly #connection: Connection;
+  readonly #fold: Fold;
+  slices = 0;
+  result: FoldResult | undefined;
+
+  constructor(connection: Connection, options: Partial<FoldOptions> = {}) {
+    this.#connection = connection;
+    const column = columnOf(connection);
+    const { connection: client } = driverOf(connection.db);
+    this.#fold = new Fold(client, column, { sliceMs: 0, isWhole: false, isChecked: false, ...options });
+  }
+
+  /** Whether it goes on. */
+  step(): boolean {
+    const outcome = driverOf(this.#connection.db).tryWrite!(() => this.#fold.slice());
+    if (typeof outcome === "string") throw new Error(outcome);
+    this.slices++;
+    this.result = outcome.value;
+    return this.result === undefined;
+  }
+
+  finish(): FoldResult {
+    while (this.step());
+    return this.result!;
+  }
+}
+
+export function fold(connection: Connection, options: Partial<FoldOptions> = {}): FoldResult {
+  return new SlowFold(connection, options).finish();
+}
+
+/** What lies on disk: units with their parts and the bytes of these. */
+export function chunks({ client }: Connection): { generation: number; parts: number; bytes: number }[] {
+  return client
+    .prepare(
+      "SELECT generation, count(*) AS parts, sum(length(bytes)) AS bytes FROM _dv_ix_chunks GROUP BY 1 ORDER BY 1",
+    )
+    .all() as any;
+}
+
+/** Waits until something is so, on the timers that upkeep runs on. */
+export async function until(isSo: () => boolean): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!isSo()) {
+    if (Date.now() > end) throw new Error("it did not come to be so");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

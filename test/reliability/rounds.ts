@@ -1,0 +1,22 @@
+/** How long `npm run test:… -- seconds` has for the whole of a folder; 0 in the short slice that every run of the suite has. */
+export const SECONDS = Number(process.env.RELIABILITY_SECONDS ?? 0);
+
+/** Where random choices begin; `RELIABILITY_SEED=7` takes others. */
+export const SEED = Number(process.env.RELIABILITY_SEED ?? 1);
+
+/**
+ * Counts rounds: so many in the short slice, and in a long run as many as fit into this loop's share of the time.
+ *
+ * @param share - of the folder's time, 0..1
+ */
+export function* rounds(short: number, share: number): Generator<number> {
+  const end = performance.now() + SECONDS * 1000 * share;
+  for (let round = 0; SECONDS > 0 ? performance.now() < end : round < short; round++) yield round;
+}
+
+/** Figures of a long run, for RELIABILITY.md. */
+export function figures(what: string, counts: Record<string, number>): void {
+  if (SECONDS > 0) console.log(`${what}: ${JSON.stringify(counts)}`);
+}
+
+export const LONG_MS = 24 * 3_600_000;
