@@ -150,7 +150,7 @@ test("rows that come drive out what others hold, and another budget counts from 
   configure(a.db, { memoryBudget: each * 2 + 40_000 });
   app.expectExact(a, { queries: 1 });
   expect(held(b)).toBeDefined();
-  app.put(0, 100);
+  app.put(ROWS, ROWS + 100);
   // Its new block takes the room of the other's.
   app.expectExact(a, { queries: 1 });
   expect([held(a) !== undefined, held(b) !== undefined]).toEqual([true, false]);
