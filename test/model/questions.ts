@@ -122,7 +122,7 @@ function compareHybrid(world: Asked, { client, db }: Handle, question: Question)
   const { options, condition } = optionsOf(world, question);
   const query = { text: queryText(question.v), vector: queryVector(shape, question.v) };
   const page = (limit: number, offset: number) =>
-    hybrid(db, shape.index, query, { ...options, depth: 1000, limit, offset }).all();
+    hybrid(db, shape.index, query, { ...options, limit, offset, depth: 1000 }).all();
   let all: Record<string, any>[];
   try {
     all = page(1000, 0);
