@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -26,7 +26,7 @@ export default defineConfig({
             { find: /^drizzle-orm(\/.*)?$/, replacement: `${path("./test/drizzle-1.0/node_modules/drizzle-orm")}$1` },
           ],
         },
-        test: { name: "drizzle 1.0", include: ["test/**/*.test.ts"], exclude: once },
+        test: { name: "drizzle 1.0", include: ["test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...once] },
       },
     ],
   },

@@ -1,30 +1,44 @@
 import Table from "cli-table3";
 import colors from "picocolors";
 import { pathInPackage } from "./corpus.ts";
-import type { Answer, Hit } from "./search.ts";
+import type { Answer, BothHit, Hit } from "./search.ts";
 import { tokenize } from "./tokenizer.ts";
 
 const WIDTH_MIN = 60;
 const WIDTH_MAX = 120;
 const MEASURE_WIDTH = 10;
+const PARTS_WIDTH = 18;
 const SNIPPET_CHARS = 180;
 
-/** The hits as two tables as wide as the terminal, by meaning and by words, and below them how long they took. */
+/**
+ * The hits as three tables as wide as the terminal, by meaning, by words and by both, the last with what either side says of
+ * each hit; below them how long they took.
+ */
 export function formatAnswer(question: string, answer: Answer, terminalColumns: number | undefined): string {
-  const { hits, wordHits, embedMs, nearestMs, searchMs } = answer;
+  const { hits, wordHits, bothHits, embedMs, nearestMs, searchMs, hybridMs } = answer;
   const width = Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, terminalColumns ?? 100));
   const byMeaning = hits.map((hit) => ({ ...hit, measure: hit.$distance.toFixed(3) }));
   const byWords = wordHits.map((hit) => ({ ...hit, measure: hit.$score.toFixed(2) }));
+  const byBoth = bothHits.map((hit) => ({ ...hit, measure: `${hit.$score.toFixed(3)}\n${colors.dim(partsOf(hit))}` }));
   const times = [
     `embedding the question ${milliseconds(embedMs)}`,
     `nearest ${milliseconds(nearestMs)}`,
     `search ${milliseconds(searchMs)}`,
+    `hybrid ${milliseconds(hybridMs)}`,
   ];
   return [
-    `by meaning\n${tableOf("distance", byMeaning, question, width)}`,
-    `by words\n${tableOf("score", byWords, question, width)}`,
-    colors.dim(`${milliseconds(embedMs + nearestMs + searchMs)} in all (${times.join(", ")})`),
+    `by meaning\n${tableOf("distance", byMeaning, question, { width })}`,
+    `by words\n${tableOf("score", byWords, question, { width })}`,
+    `by both\n${tableOf("score", byBoth, question, { width, measureWidth: PARTS_WIDTH })}`,
+    colors.dim(`${milliseconds(embedMs + nearestMs + searchMs + hybridMs)} in all (${times.join(", ")})`),
   ].join("\n");
+}
+
+/** The parts of a hybrid score: rank and value by words and by meaning; a dash for a rank too far down to be counted. */
+function partsOf({ $text, $vector }: BothHit): string {
+  const words = $text ? `#${$text.rank ?? "–"} ${$text.score.toFixed(2)}` : "none";
+  const meaning = $vector ? `#${$vector.rank ?? "–"} ${$vector.distance.toFixed(3)}` : "none";
+  return `words ${words}\nmeaning ${meaning}`;
 }
 
 interface Line extends Passage {
@@ -33,12 +47,22 @@ interface Line extends Passage {
 
 type Passage = Omit<Hit, "$distance">;
 
-function tableOf(measure: string, lines: readonly Line[], question: string, width: number): string {
+interface Widths {
+  readonly width: number;
+  readonly measureWidth?: number;
+}
+
+function tableOf(
+  measure: string,
+  lines: readonly Line[],
+  question: string,
+  { width, measureWidth = MEASURE_WIDTH }: Widths,
+): string {
   const sourceWidth = Math.floor(width / 4);
   const table = new Table({
     head: [measure, "source", "passage"],
     // Three columns have four borders.
-    colWidths: [MEASURE_WIDTH, sourceWidth, width - MEASURE_WIDTH - sourceWidth - 4],
+    colWidths: [measureWidth, sourceWidth, width - measureWidth - sourceWidth - 4],
     wordWrap: true,
     // cli-table3 colours even what is piped into a file.
     style: colors.isColorSupported ? { head: ["cyan"], border: ["gray"] } : { head: [], border: [] },

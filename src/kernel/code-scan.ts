@@ -285,6 +285,9 @@ export class CodeBlocks {
         if (!isDone) begin();
         return !isDone;
       },
+      get threshold() {
+        return new Float64Array(buffer, stateAt, 1)[0]!;
+      },
       get bytesRead() {
         return rows * rowBytes({ headBytes, tailBytes: 0 }) + state[9]! * tailBytes;
       },
@@ -363,4 +366,6 @@ export interface Scan {
   readonly bytesRead: number;
   /** The rows that may be among the `k` most similar, or undefined where they are more than `most`. */
   survivors(): Survivors | undefined;
+  /** Rows that do not survive are less similar than this. */
+  readonly threshold: number;
 }

@@ -11,9 +11,9 @@ export function contentOf(index: string): string {
  * FTS5's own check of a text index against its copy of the text: what is wrong, or undefined. It reads only, also in a
  * read-only database, where FTS5's command `integrity-check` would be a write. One statement, which reads the whole index.
  *
- * A read of the table goes before: after a write that was refused because another connection had committed meanwhile
- * (SQLITE_BUSY_SNAPSHOT), FTS5 up to SQLite 3.53 checks against what it remembers of the older snapshot, and reports damage
- * where there is none. Opening a cursor makes it forget.
+ * A read of the table goes before: where another connection has committed since this one last read the text, FTS5 up to SQLite
+ * 3.53 checks against what it remembers of the older state, and reports damage where there is none. Opening a cursor makes
+ * it forget.
  *
  * SQL: `PRAGMA integrity_check("_dv_docs_search_fts")`, which asks FTS5 from SQLite 3.44 on.
  */

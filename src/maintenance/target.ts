@@ -2,7 +2,13 @@ import { installedIn } from "../change/attachment.ts";
 import { describe } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Steps } from "../driver/driver.ts";
-import { DeclarationDriftError, IndexFormatError, IndexMissingError, InvalidOptionError } from "../errors.ts";
+import {
+  DeclarationDriftError,
+  IndexDamagedError,
+  IndexFormatError,
+  IndexMissingError,
+  InvalidOptionError,
+} from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, type IndexRecord, type Installed, type Problem, problemsOf } from "../migration/installed.ts";
 import type { Plan } from "../migration/plan.ts";
@@ -97,9 +103,28 @@ export function checkFeasible(name: string, { blocking }: Plan): void {
   });
 }
 
-/** Runs statements of which no rows are expected. */
+/**
+ * Runs statements of which no rows are expected.
+ *
+ * @throws {IndexDamagedError} when FTS5 cannot even be dropped, since it lost its configuration, which only a connection that
+ * may write to its tables can give back
+ */
 export function* execute(statements: readonly string[]): Steps<void> {
-  for (const sql of statements) yield { type: "rows", sql, params: [] };
+  for (const sql of statements) {
+    try {
+      yield { type: "rows", sql, params: [] };
+    } catch (error) {
+      const { message = "" } = Object(error) as { message?: string };
+      if (!message.includes("invalid fts5 file format")) throw error;
+      throw new IndexDamagedError({
+        subject: "search index",
+        expected: "a text index that FTS5 can open",
+        got: message,
+        hint: `Give it back its version in the sqlite3 shell, then run "drizzle-vector rebuild": INSERT OR REPLACE INTO "_dv_<index>_fts_config" VALUES ('version', 4);`,
+        cause: error,
+      });
+    }
+  }
 }
 
 /** The first row of a statement. */

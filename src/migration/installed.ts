@@ -1,5 +1,5 @@
 import { foldName, isSameName, ownerOf, REGISTRY } from "../schema/names.ts";
-import { FORMAT_VERSION, type IndexDefinition } from "./definition.ts";
+import { FORMAT_VERSION, hashOf, type IndexDefinition } from "./definition.ts";
 import { type DbObject, type Manager, objectsOf } from "./objects.ts";
 import { identifier, isSameSql, literal } from "./sql-text.ts";
 import { type ColumnRow, factsOf, type TableFacts, type UniqueRow } from "./table-facts.ts";
@@ -123,7 +123,7 @@ function indexesOf(
 function recordOf([, table, definition, hash, managed, format, pending]: SqlRow): IndexRecord {
   return {
     table: String(table),
-    definition: Number(format) === FORMAT_VERSION ? parseDefinition(String(definition)) : undefined,
+    definition: Number(format) === FORMAT_VERSION ? parseDefinition(String(definition), String(hash)) : undefined,
     hash: String(hash),
     managed: managed === "ensure" ? "ensure" : "migrations",
     format: Number(format),
@@ -131,10 +131,11 @@ function recordOf([, table, definition, hash, managed, format, pending]: SqlRow)
   };
 }
 
-function parseDefinition(json: string): IndexDefinition | undefined {
+/** A definition is believed only where its hash is the recorded one: anything else has been altered since. */
+export function parseDefinition(json: string, hash: string): IndexDefinition | undefined {
   try {
     const parsed = JSON.parse(json);
-    return typeof parsed === "object" && parsed !== null && "key" in parsed ? parsed : undefined;
+    return hashOf(parsed) === hash ? parsed : undefined;
   } catch {
     return undefined;
   }

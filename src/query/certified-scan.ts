@@ -1,23 +1,20 @@
-import { and, isNotNull, sql } from "drizzle-orm";
 import type { Attachment } from "../change/attachment.ts";
-import { vectorBytes } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Driver, Row, SelectBuilder, Steps } from "../driver/driver.ts";
+import type { DbLike, Driver, Row, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
-import { scorerFor } from "../kernel/kernel.ts";
 import { columnName } from "../migration/definition.ts";
-import { collate, identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
-import { isSameName, tableNameOf } from "../schema/names.ts";
+import { isSameName } from "../schema/names.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
+import type { SpaceQuery } from "../vector/code-space.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
-import type { Selection, Skip, Survivor } from "../vector/resident-codes.ts";
+import type { CodesFound, ReadCodes, ResidentCodes, Skip } from "../vector/resident-codes.ts";
 import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
+import { Matching } from "./matching.ts";
 import type { NearestRequest } from "./nearest-request.ts";
-import { NearestRows } from "./nearest-rows.ts";
+import { BATCH_ROWS, CodesContradicted, Rescoring } from "./rescoring.ts";
 import type { Values } from "./search-query.ts";
 
 /** Why a plan gives no answer. */
@@ -41,8 +38,13 @@ export interface CertifiedInput {
  */
 const SURVIVORS_SHARE = 1 / 20;
 const SURVIVORS_MIN = 1000;
-/** Survivors whose vectors are read by one statement. */
-const BATCH_ROWS = 256;
+
+/** Rows a walk looks at first, beside those asked for. */
+const WALK_ROWS = 12;
+/** Rows it looks at at most: their conditions and one more scan cost about as much as the query without a condition. */
+const WALK_ROWS_MAX = 320;
+/** By how much more than the share of matches so far suggests it looks at. */
+const WALK_MARGIN = 1.5;
 
 /**
  * Answers from the resident codes of an index, exactly: what the codes cannot rule out is read from the table and scored by
@@ -83,71 +85,141 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
   });
   considerFold(driver, column, resident);
   if (resident.refusal !== undefined) return resident;
-  const { codes } = resident;
-  const generations = new Generations(column);
   const ready = performance.now();
-  let among: Selection | undefined;
-  if (request.where) {
-    // Rows are selected only while nothing can change the codes: no step of these does.
-    among = codes.selection();
-    if (!(yield* select(among, { request, db, values }, column)))
-      return fault(driver, "a row that matches is not among its codes");
+  const encoded = request.query(values);
+  const query = resident.codes.space.query(encoded);
+  const generations = new Generations(column);
+  const scan: CodeScan = {
+    codes: resident.codes,
+    query,
+    maxDistance: request.maxDistance,
+    wanted: request.offset + request.limit,
+    read: (source) => generations.codes(source),
+    rescoring: (k) => Rescoring.begin({ request, column, db, encoded, query, k }),
+  };
+  try {
+    const matching = request.where ? new Matching(request, db, values, column) : undefined;
+    const answer = (matching && (yield* walk(scan, matching))) ?? (yield* scanAmong(scan, matching));
+    if ("refusal" in answer) return answer;
+    const { rescoring, scanMs, size, skipped, scanBytes } = answer;
+    const end = performance.now();
+    return {
+      plan: "certified scan",
+      candidates: rescoring.sorted().slice(request.offset),
+      kernel: resident.codes.kernel,
+      sql: rescoring.sql,
+      rowsScanned: size + skipped.wrongLength + skipped.notFinite + skipped.notAVector,
+      rowsRescored: rescoring.rescored,
+      rowsSkipped: skipped,
+      bytesRead: scanBytes + rescoring.bytesRead,
+      ms: { catchUp: ready - start, scan: scanMs, score: end - ready - scanMs },
+    };
+  } catch (error) {
+    if (!(error instanceof CodesContradicted)) throw error;
+    forgetCodes(driver.connection);
+    return { refusal: `the codes contradict the table: ${error.message}`, isFault: true };
+  }
+}
+
+/** What a scan of codes needs, whatever the condition. */
+interface CodeScan {
+  readonly codes: ResidentCodes;
+  readonly query: SpaceQuery;
+  readonly maxDistance: number;
+  /** Rows from the nearest on, those that `offset` passes over included. */
+  readonly wanted: number;
+  readonly read: ReadCodes;
+  rescoring(k: number): Steps<Rescoring>;
+}
+
+interface Scanned {
+  readonly rescoring: Rescoring;
+  readonly scanMs: number;
+  /** Rows that were asked. */
+  readonly size: number;
+  readonly skipped: RowsSkipped;
+  readonly scanBytes: number;
+}
+
+/** Scans the codes of all rows, or of all that match. */
+function* scanAmong(
+  { codes, query, maxDistance, wanted, read, rescoring: begin }: CodeScan,
+  matching: Matching | undefined,
+): Steps<Scanned | Refusal> {
+  const start = performance.now();
+  // Rows are selected only while nothing can change the codes: no step of these does.
+  const among = matching ? codes.selection() : undefined;
+  if (among && !(yield* matching!.all(among))) {
+    throw new CodesContradicted("a row that matches is not among its codes");
   }
   const size = among ? among.size : codes.size;
-  const rowsSkipped = countOf(among ? among.skipped : codes.skipped.values());
-  if (rowsSkipped.wrongLength > 0 && size + rowsSkipped.notFinite === 0) {
+  const skipped = countOf(among ? among.skipped : codes.skipped.values());
+  if (skipped.wrongLength > 0 && size + skipped.notFinite === 0) {
     return { refusal: "no vector has the length the column declares" };
   }
-  const k = Math.min(request.offset + request.limit, size);
-  const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * SURVIVORS_SHARE));
+  const k = Math.min(wanted, size);
+  const most = mostSurvivors(codes);
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
-  const query = codes.space.query(request.query(values));
-  const survivors =
-    k === 0
-      ? []
-      : yield* codes.search({ query, k, maxDistance: request.maxDistance, most, among }, (source) =>
-          generations.codes(source),
-        );
-  if (!survivors) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
-  const scanned = performance.now();
-
-  const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
-  const nearest = new NearestRows(k, request.maxDistance, yield* request.collations());
-  const statement = vectorsSql({ request, db }, column);
-  let rescored = 0;
-  for (let i = 0; i < survivors.length && survivors[i]!.upper >= query.floorOf(nearest.bound); i += BATCH_ROWS) {
-    const batch = survivors.slice(i, i + BATCH_ROWS);
-    const rows: Row[] = yield { type: "rows", sql: statement, params: [`[${batch.map(({ id }) => id).join(",")}]`] };
-    rescored += rows.length;
-    const uppers = new Map(batch.map(({ id, upper }: Survivor) => [id, upper]));
-    const blobs = rows.map((row) => row[1]);
-    const expected = vectorBytes(request.shape);
-    const isWhole = (blob: unknown): blob is Uint8Array => blob instanceof Uint8Array && blob.byteLength === expected;
-    if (rows.length !== batch.length || !blobs.every(isWhole)) return fault(driver, "a coded row has no vector");
-    for (let from = 0; from < rows.length; from += scorer.capacity) {
-      const distances = scorer.score(blobs.slice(from, from + scorer.capacity));
-      for (let at = 0; at < distances.length; at++) {
-        const [id, , ...key] = rows[from + at]!;
-        const distance = distances[at]!;
-        // Otherwise the codes are those of another vector, or the proof is wrong.
-        const isWithin = Number.isFinite(distance) && uppers.get(id as bigint)! >= query.floorOf(distance);
-        if (!isWithin) return fault(driver, "a row lies nearer than its code says");
-        if (distance <= nearest.bound) nearest.offer(distance, key);
-      }
-    }
+  const found = k === 0 ? NOTHING_FOUND : yield* codes.search({ query, k, maxDistance, most, among }, read);
+  if (!found) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
+  const scanMs = performance.now() - start;
+  const rescoring = yield* begin(k);
+  const { survivors } = found;
+  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
+    yield* rescoring.score(survivors.slice(i, i + BATCH_ROWS));
   }
-  const end = performance.now();
-  return {
-    plan: "certified scan",
-    candidates: nearest.sorted().slice(request.offset),
-    kernel: codes.kernel,
-    sql: statement,
-    rowsScanned: size + rowsSkipped.wrongLength + rowsSkipped.notFinite + rowsSkipped.notAVector,
-    rowsRescored: rescored,
-    rowsSkipped,
-    bytesRead: codes.scanBytes + rescored * vectorBytes(request.shape),
-    ms: { catchUp: ready - start, scan: scanned - ready, score: end - scanned },
-  };
+  return { rescoring, scanMs, size, skipped, scanBytes: found.bytesRead };
+}
+
+/**
+ * Looks at rows in the order of their bounds, whether they match, until enough do; in a second round at as many more as the share
+ * of matches suggests. The rows a round does not look at are less similar than its threshold: the answer is exact as soon
+ * as the last row wanted is surely not.
+ *
+ * @returns undefined where matches are too rare for that, and reading all of them is cheaper
+ */
+function* walk(scan: CodeScan, matching: Matching): Steps<Scanned | undefined> {
+  const { codes, query, maxDistance, wanted, read, rescoring: begin } = scan;
+  // Whether rows that have no code match nobody has asked; and codes on disk are not read twice.
+  if (codes.skipped.size > 0 || codes.streamed > 0 || wanted === 0) return undefined;
+  let k = 2 * wanted + WALK_ROWS;
+  if (k > Math.min(WALK_ROWS_MAX, codes.size)) return undefined;
+  const start = performance.now();
+  const rescoring = yield* begin(wanted);
+  const seen = new Set<bigint>();
+  let matches = 0;
+  let scanBytes = 0;
+  let scanMs = 0;
+  for (let round = 0; round < 2; round++) {
+    const found = yield* codes.search({ query, k, maxDistance, most: mostSurvivors(codes), among: undefined }, read);
+    scanMs = performance.now() - start;
+    if (!found) return undefined;
+    scanBytes += found.bytesRead;
+    const unseen = found.survivors.filter(({ id }) => !seen.has(id));
+    if (seen.size + unseen.length > WALK_ROWS_MAX) return undefined;
+    for (let i = 0; i < unseen.length && unseen[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
+      const batch = unseen.slice(i, i + BATCH_ROWS);
+      for (const { id } of batch) seen.add(id);
+      const matched = yield* matching.among(batch.map(({ id }) => id));
+      matches += matched.size;
+      yield* rescoring.score(batch.filter(({ id }) => matched.has(id)));
+    }
+    // A scan that nothing but `maxDistance` has ended leaves no row out.
+    const isAll = found.threshold <= query.floorOf(maxDistance);
+    if (isAll || (rescoring.isFull && rescoring.floor >= found.threshold)) {
+      const skipped = { wrongLength: 0, notFinite: 0, notAVector: 0 };
+      return { rescoring, scanMs, size: seen.size, skipped, scanBytes };
+    }
+    k = Math.ceil(((wanted * seen.size) / Math.max(matches, 1)) * WALK_MARGIN) + WALK_ROWS;
+    if (k > WALK_ROWS_MAX || k > codes.size) return undefined;
+  }
+  return undefined;
+}
+
+const NOTHING_FOUND: CodesFound = { survivors: [], threshold: Number.NEGATIVE_INFINITY, bytesRead: 0 };
+
+function mostSurvivors({ size }: ResidentCodes): number {
+  return Math.max(SURVIVORS_MIN, Math.floor(size * SURVIVORS_SHARE));
 }
 
 /** The column as the index knows it, unless what is asked is not what is indexed. */
@@ -168,72 +240,6 @@ function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColu
     keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
   if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
   return indexedColumnOf(attachment, declared) ?? { refusal: "the index keeps no codes for exact answers" };
-}
-
-/** Selects the rows that match `where`. False when one of them is unknown to the codes. */
-function* select(
-  among: Selection,
-  { request, db, values }: Pick<CertifiedInput, "request" | "db" | "values">,
-  column: IndexedColumn,
-): Steps<boolean> {
-  let isKnown = true;
-  yield {
-    type: "scan",
-    build: () => matchingSelect(request, db, column),
-    values,
-    batchRows: 1024,
-    onRows(rows) {
-      for (const [id] of rows) isKnown = among.add(id as bigint) && isKnown;
-    },
-  };
-  return isKnown;
-}
-
-/**
- * The select of the ids of rows that match.
- *
- * SQL: `select "id" from "docs" where "embedding" is not null and …`; the keys of other tables are looked up in the map, outside
- * the condition's sight.
- */
-function matchingSelect(
-  { keyed: { key, table }, column: vector, where }: NearestRequest,
-  db: DbLike,
-  { definition, table: facts }: IndexedColumn,
-): SelectBuilder {
-  const condition = and(isNotNull(vector), where);
-  if (definition.key.isRowid) {
-    return db
-      .select({ id: sql`${key[0]}` })
-      .from(table)
-      .where(condition);
-  }
-  const casing = casingOf(db);
-  const matching = db
-    .select(Object.fromEntries(key.map((part, i) => [`p${i}`, sql`${part}`.as(`p${i}`)])))
-    .from(table)
-    .where(condition)
-    .as("_dv_match");
-  const on = facts.key.map((part, i) => {
-    const at = key.findIndex((declared) => isSameName(columnName(declared, casing), part.column));
-    return sql.raw(`"_dv_key".k${i} = "_dv_match".p${at}${collate(part)}`);
-  });
-  const keys = sql`${sql.identifier(tableNameOf(definition.name, "keys"))} "_dv_key"`;
-  return db
-    .select({ id: sql.raw(`"_dv_key".id`) })
-    .from(matching)
-    .innerJoin(keys, sql.join(on, sql` and `));
-}
-
-/** Reads id, vector and key of rows by their ids, a JSON array. */
-function vectorsSql({ request, db }: Pick<CertifiedInput, "request" | "db">, column: IndexedColumn): string {
-  const { id, rows } = identityOf(column.definition, column.table);
-  const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
-  return `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
-}
-
-function fault({ connection }: Driver, what: string): Refusal {
-  forgetCodes(connection);
-  return { refusal: `the codes contradict the table: ${what}`, isFault: true };
 }
 
 function countOf(skips: Iterable<Skip>): RowsSkipped {

@@ -48,6 +48,8 @@ interface LegsInput {
 
 interface Ranked {
   readonly key: Row;
+  /** The key as text: what candidates are known by. */
+  readonly id: string;
   readonly value: number;
 }
 
@@ -72,24 +74,24 @@ export function* candidatesOf(input: LegsInput): Steps<Candidates> {
   const vectors: Answered[] = [];
   for (const leg of request.vectors) vectors.push(yield* nearestTo(leg, input));
   const start = performance.now();
-  const among = unique(vectors.flatMap(({ found }) => found));
+  const among = unique(vectors.flatMap(({ found }) => found)).map(({ key }) => key);
   const page = { limit: request.depth, offset: 0 };
   const text = request.text && (yield* request.text.find(values, page, among));
   const answered = text ? [textLeg(text, performance.now() - start), ...vectors] : vectors;
 
-  const keys = unique(answered.flatMap(({ found }) => found));
-  for (const leg of vectors) yield* scoreOthers(leg, keys, input);
-  return { keys, legs: answered.map((leg) => sideBySide(leg, keys)), text };
+  const rows = unique(answered.flatMap(({ found }) => found));
+  for (const leg of vectors) yield* scoreOthers(leg, rows, input);
+  return { keys: rows.map(({ key }) => key), legs: answered.map((leg) => sideBySide(leg, rows)), text };
 }
 
 function textLeg({ match, candidates, others }: FoundText, ms: number): Answered {
   const found = candidates.map(ranked);
-  const known = new Set(found.map(({ key }) => keysToJson([key])));
+  const known = new Set(found.map(({ id }) => id));
   return {
     name: "text",
     kind: "text",
     found,
-    others: others.map(ranked).filter(({ key }) => !known.has(keysToJson([key]))),
+    others: others.map(ranked).filter(({ id }) => !known.has(id)),
     reason: match.expression === undefined ? "no word of the text can be searched for" : null,
     nearest: null,
     ms,
@@ -97,7 +99,7 @@ function textLeg({ match, candidates, others }: FoundText, ms: number): Answered
 }
 
 function ranked({ key, score }: Scored): Ranked {
-  return { key, value: score };
+  return { key, id: keysToJson([key]), value: score };
 }
 
 function* nearestTo(
@@ -114,7 +116,7 @@ function* nearestTo(
     reportSkipped(nearest, found, driver.connection);
     return {
       ...base,
-      found: found.candidates.map(({ key, distance }) => ({ key, value: distance })),
+      found: found.candidates.map(({ key, distance }) => ({ key, id: keysToJson([key]), value: distance })),
       reason: null,
       nearest: found,
       request: nearest,
@@ -128,12 +130,12 @@ function* nearestTo(
 }
 
 /** Reads the vectors of rows that other legs found, and scores them by the reference. */
-function* scoreOthers(leg: Answered, keys: readonly Row[], { values }: LegsInput): Steps<void> {
+function* scoreOthers(leg: Answered, candidates: readonly Candidate[], { values }: LegsInput): Steps<void> {
   if (!leg.request) return;
   const start = performance.now();
   const { request } = leg;
-  const known = new Set(leg.found.map(({ key }) => keysToJson([key])));
-  const missing = keys.filter((key) => !known.has(keysToJson([key]))).map((key) => ({ key }));
+  const known = new Set(leg.found.map(({ id }) => id));
+  const missing = candidates.filter(({ id }) => !known.has(id));
   if (missing.length === 0) return;
   const fetch = fetchStep(request.keyed, { vector: sql`${request.column}` }, missing);
   const step: QueryStep = { ...fetch, type: "query" };
@@ -142,23 +144,23 @@ function* scoreOthers(leg: Answered, keys: readonly Row[], { values }: LegsInput
   const expected = vectorBytes(request.shape);
   const whole = rows.flatMap(([blob, rank]) => {
     const bytes = typeof blob === "object" && blob !== null ? toBytes(blob) : undefined;
-    return bytes?.byteLength === expected ? [{ bytes, key: missing[Number(rank)]!.key }] : [];
+    return bytes?.byteLength === expected ? [{ ...missing[Number(rank)]!, bytes }] : [];
   });
   for (let from = 0; from < whole.length; from += scorer.capacity) {
     const batch = whole.slice(from, from + scorer.capacity);
     const distances = scorer.score(batch.map(({ bytes }) => bytes));
-    for (const [i, { key }] of batch.entries()) {
-      if (Number.isFinite(distances[i])) leg.others.push({ key, value: distances[i]! });
+    for (const [i, { key, id }] of batch.entries()) {
+      if (Number.isFinite(distances[i])) leg.others.push({ key, id, value: distances[i]! });
     }
   }
   leg.ms += performance.now() - start;
 }
 
-function sideBySide(leg: Answered, keys: readonly Row[]): CandidateLeg {
+function sideBySide(leg: Answered, candidates: readonly Candidate[]): CandidateLeg {
   const standings = new Map<string, Standing>();
-  for (const { key, value } of leg.others) standings.set(keysToJson([key]), { rank: null, value });
-  for (const [i, { key, value }] of leg.found.entries()) standings.set(keysToJson([key]), { rank: i + 1, value });
-  const all = keys.map((key) => standings.get(keysToJson([key])) ?? null);
+  for (const { id, value } of leg.others) standings.set(id, { rank: null, value });
+  for (const [i, { id, value }] of leg.found.entries()) standings.set(id, { rank: i + 1, value });
+  const all = candidates.map(({ id }) => standings.get(id) ?? null);
   const sign = leg.kind === "vector" ? -1 : 1;
   return {
     name: leg.name,
@@ -174,6 +176,8 @@ function sideBySide(leg: Answered, keys: readonly Row[]): CandidateLeg {
   };
 }
 
-function unique(rows: readonly { readonly key: Row }[]): Row[] {
-  return [...new Map(rows.map(({ key }) => [keysToJson([key]), key])).values()];
+type Candidate = Omit<Ranked, "value">;
+
+function unique(rows: readonly Ranked[]): Candidate[] {
+  return [...new Map(rows.map((row) => [row.id, row])).values()];
 }

@@ -1,9 +1,8 @@
 import { is, Placeholder, type SQL } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
-import { casingOf } from "../driver/casing.ts";
 import { type DbLike, type Driver, driverOf } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
-import { definitionOf, type IndexDefinition } from "../migration/definition.ts";
+import type { IndexDefinition } from "../migration/definition.ts";
 import { type IndexedVector, isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
 import { type Fields, fieldsOf } from "./fetch.ts";
@@ -11,6 +10,7 @@ import { type Fusion, fusionOption } from "./fusion.ts";
 import type { HybridOptions } from "./hybrid.ts";
 import { type KeyedTable, keyedTable } from "./keyed-table.ts";
 import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.ts";
+import { declarationOf } from "./search-attachment.ts";
 import { Highlighter } from "./search-highlight.ts";
 import { TextLeg } from "./search-leg.ts";
 import { TEXT_OPTIONS } from "./search-options.ts";
@@ -54,8 +54,7 @@ export class HybridRequest {
       throw new InvalidOptionError({ subject: "index", expected: "a searchIndex", got: describe(index) });
     }
     this.index = index;
-    const casing = casingOf(db);
-    this.declared = definitionOf(index, casing === undefined ? {} : { casing });
+    this.declared = declarationOf(index, db);
     this.keyed = keyedTable(index.table);
     const { text, vector } = checkQuery(query);
     const options = knownOptions<HybridOptions<unknown>>(given, "hybrid", OPTIONS);

@@ -26,9 +26,11 @@ export interface HybridQuery<TVector> {
 }
 
 /** A vector where the index has one vector column; vectors by the columns' names wherever. */
-type VectorOf<TTable extends SQLiteTable, TVectors extends string> =
-  | (IsSingle<TVectors> extends true ? QueryAt<TTable, TVectors> : Placeholder)
-  | { readonly [K in TVectors]?: QueryAt<TTable, K> };
+type VectorOf<TTable extends SQLiteTable, TVectors extends string> = [TVectors] extends [never]
+  ? never
+  :
+      | (IsSingle<TVectors> extends true ? QueryAt<TTable, TVectors> : Placeholder)
+      | { readonly [K in TVectors]?: QueryAt<TTable, K> };
 
 type QueryAt<TTable extends SQLiteTable, TKey extends string> =
   TKey extends VectorKeys<TTable> ? VectorQuery<ElementAt<TTable, TKey>> : never;

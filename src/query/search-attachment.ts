@@ -1,5 +1,6 @@
 import { type Attachment, attachmentNamed, attachmentsOf } from "../change/attachment.ts";
-import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import { casingOf } from "../driver/casing.ts";
+import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import {
   DeclarationDriftError,
   IndexDetachedError,
@@ -7,8 +8,23 @@ import {
   IndexMissingError,
   IndexPendingError,
 } from "../errors.ts";
-import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
+import { definitionOf, FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
+import { parseDefinition } from "../migration/installed.ts";
 import { REGISTRY } from "../schema/names.ts";
+import type { SearchIndex } from "../schema/search-index.ts";
+
+/** Definitions by their declaration and the casing of the database: a search needs one each time. */
+const definitions = new WeakMap<SearchIndex, Map<string | undefined, IndexDefinition>>();
+
+/** What a declaration means in this database. */
+export function declarationOf(index: SearchIndex, db: DbLike): IndexDefinition {
+  const casing = casingOf(db);
+  const known = definitions.get(index) ?? new Map<string | undefined, IndexDefinition>();
+  definitions.set(index, known);
+  const definition = known.get(casing) ?? definitionOf(index, casing === undefined ? {} : { casing });
+  known.set(casing, definition);
+  return definition;
+}
 
 interface CheckInput {
   readonly driver: Driver;
@@ -40,17 +56,33 @@ export function* checkSearchable({ driver, snapshot, declared, needsText }: Chec
   // These may change without the schema: read anew each time.
   const [row]: Row[] = yield {
     type: "rows",
-    sql: `select definition, pending from "${REGISTRY}" where name = ?`,
+    sql: `select definition, pending, hash from "${REGISTRY}" where name = ?`,
     params: [name],
   };
-  checkDeclared(JSON.parse(String(row?.[0])), declared);
-  if (row?.[1] === null) return;
+  const text = `${row?.[0]} ${row?.[2]}`;
+  if (checked.get(declared) !== text) {
+    checkDeclared(recorded(name, row), declared);
+    checked.set(declared, text);
+  }
+  if (row![1] === null) return;
   throw new IndexPendingError({
     subject: name,
     expected: "a text index that is filled",
     got: "one that is still empty or being filled",
     hint: `Run "drizzle-vector rebuild ${name}", or wait until it is done.`,
   });
+}
+
+/** What was recorded, with its hash, when a declaration was last found to agree with it. */
+const checked = new WeakMap<IndexDefinition, string>();
+
+/** The definition in an index's row of the registry, which may be gone or overwritten since the schema was looked at. */
+function recorded(index: string, row: Row | undefined): IndexDefinition {
+  const hint = "Call ensureSearchIndexes with the declaration, which records it anew.";
+  if (!row) throw new IndexMissingError({ subject: index, expected: "its row in the registry", got: "none", hint });
+  const definition = parseDefinition(String(row[0]), String(row[2]));
+  if (definition) return definition;
+  throw new IndexFormatError({ subject: index, expected: "a definition that can be read", got: "a damaged one", hint });
 }
 
 function checkDeclared(recorded: IndexDefinition, declared: IndexDefinition): void {

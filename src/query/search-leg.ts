@@ -1,15 +1,16 @@
 import { type Placeholder, type SQL, sql } from "drizzle-orm";
-import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Row, SelectBuilder, Step, Steps } from "../driver/driver.ts";
 import { IndexDamagedError } from "../errors.ts";
-import { definitionOf, type IndexDefinition } from "../migration/definition.ts";
+import type { IndexDefinition } from "../migration/definition.ts";
+import { identifier } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 import { type Match, matchOf } from "../text/match.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
-import { keyPart, keysToJson } from "./key.ts";
+import { compareKeys, keyPart, keysToJson } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
+import { declarationOf } from "./search-attachment.ts";
 import {
   checkText,
   matchOption,
@@ -50,6 +51,12 @@ interface LegInput {
   readonly options: TextOptions;
 }
 
+/** Of FTS5's best rows, so many at least and so many a row of the page are put in order where there is a condition. */
+const BEST_MIN = 2048;
+const BEST_SHARE = 20;
+/** How many more than the page, where there is none: for rows that FTS5 has and the table has no more. */
+const SPARE = 32;
+
 const MATCH = "_dv_match";
 const OTHERS = "_dv_others";
 
@@ -64,12 +71,12 @@ export class TextLeg {
   readonly #prefix: boolean;
   readonly #stopWords: ReadonlySet<string>;
   readonly #text: (values: Values) => string;
+  readonly #statements = new Map<string, SelectBuilder>();
 
   constructor(input: LegInput) {
     const { db, index, text, options } = input;
     this.#input = input;
-    const casing = casingOf(db);
-    this.declared = definitionOf(index, casing === undefined ? {} : { casing });
+    this.declared = declarationOf(index, db);
     this.weights = weightsOption(options.weights, index);
     this.#characters = wordCharacters(index.tokenizer);
     this.#match = matchOption(options.match);
@@ -100,52 +107,154 @@ export class TextLeg {
     const match = this.match(values);
     if (match.expression === undefined || page.limit === 0) return { match, candidates: [], others: [] };
     const filled = { ...values, [MATCH]: match.expression };
+    let candidates: readonly Scored[];
+    let others: readonly Scored[] = [];
     if (among === undefined) {
       const rows = yield* this.ask({ type: "query", build: (db) => this.select(db, page), values: filled });
-      return { match, candidates: rows.map((row) => this.#scored(row)), others: [] };
+      candidates = rows.map((row) => this.#scored(row));
+    } else {
+      const rows = yield* this.ask({
+        type: "query",
+        build: (db) => this.selectWith(db, page, among),
+        values: { ...filled, [OTHERS]: keysToJson(among) },
+      });
+      ({ candidates, others } = this.#apart(rows, page));
     }
-    const rows = yield* this.ask({
-      type: "query",
-      build: (db) => this.selectWith(db, page, among),
-      values: { ...filled, [OTHERS]: keysToJson(among) },
+    if (candidates.length < page.limit && (yield* this.#hasMore(match.expression, page))) {
+      const rows = yield* this.ask({ type: "query", build: (db) => this.selectAll(db, page), values: filled });
+      candidates = rows.map((row) => this.#scored(row));
+    }
+    return { match, candidates, others };
+  }
+
+  /** Whether more rows match the text than were looked at, so that a page that is not full may yet be filled. */
+  *#hasMore(expression: string, page: Page): Steps<boolean> {
+    const most = this.#best(page);
+    if (most === undefined) return false;
+    const fts = identifier(namesOf(this.declared.name).tables.fts);
+    const [row] = yield* this.ask({
+      type: "rows",
+      sql: `select count(*) from (select 1 from ${fts} where ${fts} match ? limit ${most + 1})`,
+      params: [expression],
     });
-    const isFound = (row: Row) => Number(row.at(-1)) === 1;
-    const scored = (found: boolean) =>
-      rows.filter((row) => isFound(row) === found).map((row) => this.#scored(row.slice(0, -1)));
-    return { match, candidates: scored(true), others: scored(false) };
+    return Number(row?.[0]) > most;
+  }
+
+  /**
+   * How many of FTS5's best rows are joined to the table: more than the page by far, since a condition may refuse some and
+   * the table may have others no more. Undefined for all, where the id does not tell the order of the key: of equal scores
+   * the wrong ones could be left.
+   */
+  #best({ limit, offset }: Page): number | undefined {
+    if (!this.declared.key.isRowid) return undefined;
+    return this.#input.where ? Math.max(BEST_MIN, BEST_SHARE * (limit + offset)) : limit + offset + SPARE;
   }
 
   /**
    * The select that finds keys and scores.
    *
-   * FTS5 stands first, whatever the planner thinks: looked up by rowid, it would run the whole query again for each row. Rows
-   * are joined to the table before they are counted, so that neither a row the condition refuses nor one the table has no more
-   * takes a place. Where the id is the key, FTS5's rows are put in order first (LIMIT -1 keeps that order) and joined one
-   * after the other until enough have passed.
+   * FTS5 stands first, whatever the planner thinks: looked up by rowid, it would run the whole query again for each row. Its
+   * best rows, many more than the page, are joined to the table one after the other until enough have passed, so that neither
+   * a row the condition refuses nor one the table has no more takes a place. Where that does not fill the page, `selectAll`
+   * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words.
    */
   select(db: DbLike, page: Page): SelectBuilder {
-    return this.#joined(db, this.#fts(sql.placeholder(MATCH)), page, this.#scoreOf(this.weights));
+    return this.#remembered(`select ${page.limit} ${page.offset}`, () =>
+      this.#joined(db, this.#fts(sql.placeholder(MATCH)), page, this.#scoreOf(this.weights)),
+    );
   }
 
-  /** The same, with further rows, of one run of FTS5: a temporary table holds id and score of all that match. */
+  /** The same over everything that matches: which rows pass the condition is found first, and FTS5 scores only those. */
+  selectAll(db: DbLike, { limit, offset }: Page): SelectBuilder {
+    const { key, table } = this.#input.keyed;
+    const passing = db
+      .select({ id: sql`${key[0]}` })
+      .from(table)
+      .where(this.#input.where);
+    const hits = sql`(select rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))} and +rowid in ${passing}) "_dv_hit"`;
+    const id = sql`"_dv_hit"."_dv_id"`;
+    const score = sql`"_dv_hit"."_dv_score"`;
+    return db
+      .select({ key0: this.#plain(id, key[0]!), score })
+      .from(hits)
+      .orderBy(sql`${score} desc`, id)
+      .limit(limit)
+      .offset(offset);
+  }
+
+  /**
+   * As `select`, with further rows of the same run of FTS5; the last field tells which are those. Where the id is the key they
+   * stand in front of its best rows. Else a temporary table holds all that match.
+   */
   selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
+    // Of the keys only their number and shape stand in the text.
+    const hasBlob = among.some((key) => key.some((part) => typeof part === "object"));
+    return this.#remembered(`with ${page.limit} ${page.offset} ${among.length} ${hasBlob}`, () =>
+      this.declared.key.isRowid ? this.#inFront(db, page, among) : this.#beside(db, page, among),
+    );
+  }
+
+  #inFront(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
+    const { key, table } = this.#input.keyed;
+    const [part] = key;
+    const most = sql.raw(String(this.#best(page)! + among.length));
+    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", +rowid in (${this.#idsOf(among)}) as "_dv_asked" from ${this.#fts(sql.placeholder(MATCH))} order by 3 desc, 2 desc, 1 limit ${most}) "_dv_hit"`;
+    return db
+      .select({
+        key0: this.#plain(sql`${part}`, part!),
+        score: sql`"_dv_hit"."_dv_score"`,
+        asked: sql`"_dv_hit"."_dv_asked"`,
+      })
+      .from(hits)
+      .crossJoin(table)
+      .where(allOf([sql`${part} = "_dv_hit"."_dv_id"`, this.#input.where]))
+      .limit(page.offset + page.limit + among.length);
+  }
+
+  #beside(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
     const { key } = this.#input.keyed;
     const all = sql`select rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))}`;
     const names = key.map((_, i) => sql.identifier(`key${i}`));
     const found = this.#joined(db, sql`"_dv_all"`, page, undefined);
     const keyParts = key.map((part, i) => this.#plain(this.#idOrKey(sql`"_dv_id"`, i), part));
-    const isAsked = sql`"_dv_id" in (${this.#idsOf(among)})`;
-    const others = this.declared.key.isRowid
-      ? sql`"_dv_all" where ${isAsked}`
-      : sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and ${isAsked}`;
-    const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 1 as "_dv_found" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 0 from ${others}) "_dv_union"`;
+    const others = sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and "_dv_id" in (${this.#idsOf(among)})`;
+    const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 0 as "_dv_asked" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 1 from ${others}) "_dv_union"`;
     return db
       .select({
         ...Object.fromEntries(names.map((name, i) => [`key${i}`, sql`"_dv_union".${name}`])),
         score: sql`"_dv_union"."_dv_score"`,
-        found: sql`"_dv_union"."_dv_found"`,
+        asked: sql`"_dv_union"."_dv_asked"`,
       })
       .from(union);
+  }
+
+  /** The page and the further rows, of what `selectWith` gave. */
+  #apart(rows: readonly Row[], { limit, offset }: Page): Pick<FoundText, "candidates" | "others"> {
+    const isAsked = (row: Row) => Number(row.at(-1)) === 1;
+    const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
+    if (!this.declared.key.isRowid) {
+      return { candidates: scored(rows.filter((row) => !isAsked(row))), others: scored(rows.filter(isAsked)) };
+    }
+    const all = scored(rows);
+    const order = all
+      .map((row, at) => ({ row, isAsked: isAsked(rows[at]!) }))
+      .sort((a, b) => b.row.score - a.row.score || compareKeys(a.row.key, b.row.key, []));
+    const end = offset + limit;
+    return {
+      candidates: order.slice(offset, end).map(({ row }) => row),
+      others: order.flatMap(({ row, isAsked: asked }, at) => (asked && (at < offset || at >= end) ? [row] : [])),
+    };
+  }
+
+  /** A prepared search runs the same statement again and again: building its text takes longer than a rare word. */
+  #remembered(name: string, build: () => SelectBuilder): SelectBuilder {
+    const known = this.#statements.get(name);
+    if (known) return known;
+    const builder = build();
+    const text = builder.toSQL();
+    const remembered = { toSQL: () => text, prepare: () => builder.prepare() };
+    this.#statements.set(name, remembered);
+    return remembered;
   }
 
   /**
@@ -245,24 +354,21 @@ export class TextLeg {
     const { key, table } = this.#input.keyed;
     const isSorted = this.declared.key.isRowid;
     const what = score ? sql`+rowid as "_dv_id", ${score} as "_dv_score"` : sql`"_dv_id", "_dv_score"`;
-    const hits = sql`(select ${what} from ${rows}${isSorted ? sql` order by 2 desc, 1 limit -1` : sql``}) "_dv_hit"`;
+    const best = this.#best({ limit, offset });
+    const sorted = best === undefined ? sql`` : sql.raw(` order by 2 desc, 1 limit ${best}`);
+    const hits = sql`(select ${what} from ${rows}${sorted}) "_dv_hit"`;
     const fields = key.map((part, i) => [`key${i}`, sql`${this.#plain(sql`${part}`, part)}`.as(`key${i}`)]);
     const select = db
       .select({ ...Object.fromEntries(fields), score: sql`"_dv_hit"."_dv_score"`.as("_dv_score") })
       .from(hits);
-    const all = (conditions: readonly (SQL | undefined)[]) =>
-      sql.join(
-        conditions.flatMap((condition) => (condition ? [sql`(${condition})`] : [])),
-        sql` and `,
-      );
     const { where } = this.#input;
     const joined = isSorted
-      ? select.crossJoin(table).where(all([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
+      ? select.crossJoin(table).where(allOf([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
       : select
           .crossJoin(this.#keys)
           .crossJoin(table)
           .where(
-            all([
+            allOf([
               sql`"_dv_key".id = "_dv_hit"."_dv_id"`,
               ...key.map((part, i) => sql`${part} = "_dv_key".${sql.raw(`k${i}`)}`),
               where,
@@ -288,6 +394,13 @@ export class TextLeg {
   }
 }
 
+function allOf(conditions: readonly (SQL | undefined)[]): SQL {
+  return sql.join(
+    conditions.flatMap((condition) => (condition ? [sql`(${condition})`] : [])),
+    sql` and `,
+  );
+}
+
 function listOf(parts: readonly unknown[]): SQL {
   return sql.join(
     parts.map((part) => sql`${part}`),
@@ -298,7 +411,9 @@ function listOf(parts: readonly unknown[]): SQL {
 /** The typed error in the place of SQLite's own about a damaged index. */
 function damaged(error: unknown, name: string): IndexDamagedError | undefined {
   const { code, message } = Object(error) as { code?: unknown; message?: string };
-  const isDamage = /CORRUPT/.test(String(code)) || /vtable constructor failed|malformed|fts5: /.test(message ?? "");
+  const isDamage =
+    /CORRUPT/.test(String(code)) ||
+    /vtable constructor failed|malformed|fts5: |invalid fts5 file format/.test(message ?? "");
   if (!isDamage) return undefined;
   return new IndexDamagedError({
     subject: name,

@@ -13,6 +13,15 @@ export interface Survivor {
   readonly upper: number;
 }
 
+/** What a search of codes has found. */
+export interface CodesFound {
+  /** The rows that may be among the `k` nearest, best bound first. */
+  readonly survivors: readonly Survivor[];
+  /** All other rows that were asked are less similar than this. */
+  readonly threshold: number;
+  readonly bytesRead: number;
+}
+
 export interface CodeSearch {
   readonly query: SpaceQuery;
   readonly k: number;
@@ -100,11 +109,6 @@ export class ResidentCodes {
   /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
     return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.byteLength, 0);
-  }
-
-  /** Bytes of codes that a search of all rows reads. */
-  get scanBytes(): number {
-    return this.#rows * this.#codes.rowBytes;
   }
 
   /** Blocks whose codes are on disk. */
@@ -207,8 +211,8 @@ export class ResidentCodes {
     });
   }
 
-  /** The rows that may be among the `k` nearest, best bound first; undefined where they are more than `most`. */
-  *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<Survivor[] | undefined> {
+  /** Undefined where more than `most` rows survive. */
+  *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<CodesFound | undefined> {
     const { capacity } = this.#codes;
     const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
     try {
@@ -225,7 +229,8 @@ export class ResidentCodes {
       const found = scan.survivors();
       if (!found) return undefined;
       const survivors = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
-      return survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
+      survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
+      return { survivors, threshold: scan.threshold, bytesRead: scan.bytesRead };
     } finally {
       if (visiting !== undefined) this.#codes.free(visiting);
     }

@@ -43,7 +43,7 @@ describe.each(CASES)("42, 43: kill -9 while a process does $work, journal mode $
         told = kept;
       });
     }
-    expect(counts.commits).toBeGreaterThan(counts.kills);
+    expect(counts.commits).toBeGreaterThanOrEqual(counts.kills);
     figures(`kill -9, ${work}, ${journal}`, counts);
   });
 });

@@ -2,7 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { nearest } from "../../src/index.ts";
-import { bruteForce } from "../model/oracle.ts";
+import { bruteForce } from "../model/brute-force.ts";
 import { APPS, randomStatement } from "../reliability/app.ts";
 import { randomVector, seeded } from "../reliability/random.ts";
 

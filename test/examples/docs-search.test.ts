@@ -517,6 +517,14 @@ describe("ingest", () => {
     expect(table).toContain("watcher 1.0.0");
     expect(table).toMatch(/ms in all \(embedding the question/);
     expect(answer.wordHits[0]).toMatchObject({ package: "watcher", heading: "Watcher", $score: expect.any(Number) });
+    expect(answer.bothHits[0]).toMatchObject({
+      package: "watcher",
+      heading: "Watcher",
+      $text: { rank: 1, score: expect.any(Number) },
+      $vector: { rank: 1, distance: expect.any(Number) },
+    });
+    expect(table).toMatch(/words #1 \d/);
+    expect(table).toMatch(/meaning #1 0\.\d/);
 
     const other = await ask(db, embedder, "How do I see changes of files?", { limit: 9, package: "tables" });
     expect(other.hits.map((hit) => hit.package)).toEqual(["tables", "tables"]);

@@ -10,6 +10,7 @@ import {
   InvalidOptionError,
   type Progress,
   rebuild,
+  search,
   searchIndex,
   verify,
 } from "../../src/index.ts";
@@ -233,6 +234,19 @@ test("writes between slices are no problems, and a signal ends it", async () => 
     onProgress: () => controller.abort(new Error("enough")),
   });
   await expect(aborted).rejects.toThrow("enough");
+});
+
+test("what another connection wrote since this one last searched is no damage", async () => {
+  const file = join(temporaryFolder(), "shared.db");
+  const { db } = open(file);
+  const other = new Database(file);
+  onTestFinished(() => void other.close());
+  for (const word of ["plums", "grapes", "figs"]) {
+    expect(search(db, docsSearch, word).all()).toEqual([]);
+    other.exec(`UPDATE docs SET body = '${word} and more' WHERE id = 2`);
+    expect((await verify(db, docsSearch)).problems).toEqual([]);
+    other.exec("UPDATE docs SET body = 'green' WHERE id = 2");
+  }
 });
 
 test("inside a transaction it sees the transaction's own writes", async () => {

@@ -68,7 +68,7 @@ describe.each(SHAPES)("$title", (shape) => {
         });
       const gained = (what: string) => (totals[what] ?? 0) - (before[what] ?? 0);
       // Codes, text and open transactions are what this is about.
-      expect(gained("certified scan")).toBeGreaterThan(gained("compared") / 10);
+      expect(gained("certified scan")).toBeGreaterThan(gained("compared") / 20);
       expect(gained("search with hits")).toBeGreaterThan(gained("compared") / 20);
       if (connections > 1) expect(gained("compared inside a transaction")).toBeGreaterThan(gained("compared") / 6);
     },

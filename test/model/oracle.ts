@@ -1,52 +1,29 @@
 import Database from "better-sqlite3";
-import { codecOf, encodeVector, vectorBytes } from "../../src/codec/codec.ts";
-import { referenceDistance } from "../../src/metric/reference.ts";
+import { sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { expect } from "vitest";
+import { ensureSearchIndexes, search, searchIndex } from "../../src/index.ts";
 import { compareKeys } from "../../src/query/key.ts";
+import type { Scored } from "./brute-force.ts";
 import type { Shape } from "./shapes.ts";
 
-/** A key, cast to text part by part, and the distance or score of its row. */
-export type Scored = readonly [key: readonly string[], measure: number];
-
-export interface Limits {
-  readonly limit: number;
-  readonly offset: number;
-}
-
 /**
- * What `nearest` has to give: every row a plain SELECT on this connection sees at this moment, scored one by one, sorted.
- * `STORED_DIMENSIONS` where all that is stored has another length.
- */
-export function bruteForce(
-  client: Database.Database,
-  { keyColumns, collations, element, dimensions, metric }: Shape,
-  { query, condition, maxDistance }: { query: number[]; condition: string; maxDistance?: number | undefined },
-): Scored[] | "STORED_DIMENSIONS" {
-  const rows = client
-    .prepare(`SELECT v, ${keyColumns} FROM t WHERE v IS NOT NULL AND ${condition}`)
-    .raw(true)
-    .safeIntegers(true)
-    .all() as [unknown, ...unknown[]][];
-  const { decode } = codecOf(element);
-  const encoded = decode(encodeVector(query, { element, dimensions }, "q"));
-  const blobs = rows.filter(([blob]) => blob instanceof Uint8Array) as [Uint8Array, ...unknown[]][];
-  const fitting = blobs.filter(([blob]) => blob.length === vectorBytes({ element, dimensions }));
-  if (fitting.length === 0 && blobs.length > 0) return "STORED_DIMENSIONS";
-  return fitting
-    .map(([blob, ...key]) => ({ key, distance: referenceDistance(metric, decode(blob), encoded) }))
-    .filter(({ distance }) => Number.isFinite(distance) && distance <= (maxDistance ?? Number.POSITIVE_INFINITY))
-    .sort((x, y) => x.distance - y.distance || compareKeys(x.key, y.key, collations))
-    .map(({ key, distance }) => [key.map(String), distance]);
-}
-
-/**
- * What `search` has to give: the rows a plain SELECT sees at this moment in an FTS5 table made for the purpose, so that a text
- * left over or missing shows in the rows as well as in the score of every other row.
+ * What `search` has to give: the rows a plain SELECT sees at this moment, in a database made for the purpose whose index never
+ * saw anything else. A text left over or missing in the real index shows in the rows as well as in the score of every other
+ * row. Which rows match plain words is told by FTS5 alone, without the library.
  */
 export class TextOracle {
   readonly #client = new Database(":memory:");
+  readonly #db = drizzle({ client: this.#client }) as any;
+  readonly #index: any;
 
-  constructor(tokenizer: string) {
+  constructor(tokenizer: "unicode61" | "porter") {
+    const rows = { n: integer().primaryKey(), keep: integer(), txt: text(), note: text() };
+    this.#index = searchIndex("fresh", sqliteTable("fresh", rows), { text: { txt: 3, note: 1 }, tokenizer });
+    this.#client.exec("CREATE TABLE fresh (n INTEGER PRIMARY KEY, keep INTEGER, txt TEXT, note TEXT)");
     this.#client.exec(`CREATE VIRTUAL TABLE f USING fts5(c0, c1, tokenize = '${tokenizer}')`);
+    ensureSearchIndexes(this.#db, [this.#index]);
   }
 
   close(): void {
@@ -63,26 +40,32 @@ export class TextOracle {
       .raw(true)
       .safeIntegers(true)
       .all() as [unknown, unknown, unknown, ...unknown[]][];
-    const words = text
-      .replaceAll("\0", " ")
-      .split(/\s+/)
-      .filter((word) => /[\p{L}\p{N}]/u.test(word));
-    if (words.length === 0) return [];
-    const phrases = [...new Set(words)].map((word) => `"${word.replaceAll('"', '""')}"`);
-    const found = this.#client.transaction(() => {
-      this.#client.exec("DELETE FROM f");
-      const insert = this.#client.prepare("INSERT INTO f (rowid, c0, c1) VALUES (?, ?, ?)");
-      for (const [i, [, txt, note]] of rows.entries()) insert.run(i, txt, note);
-      return this.#client
-        .prepare("SELECT rowid, -bm25(f, 3, 1) FROM f WHERE f MATCH ?")
-        .raw(true)
-        .all(phrases.join(match === "any" ? " OR " : " ")) as [number, number][];
+    this.#client.transaction(() => {
+      this.#client.exec("DELETE FROM fresh; DELETE FROM f");
+      const insert = this.#client.prepare("INSERT INTO fresh VALUES (?, ?, ?, ?)");
+      const insertText = this.#client.prepare("INSERT INTO f (rowid, c0, c1) VALUES (?, ?, ?)");
+      for (const [n, [keep, txt, note]] of rows.entries()) {
+        insert.run(n, keep, txt, note);
+        insertText.run(n, txt, note);
+      }
     })();
-    return found
-      .map(([i, score]) => ({ row: rows[i]!, score }))
-      .filter(({ row }) => Number(row[0]) === 1)
-      .map(({ row: [, , , ...key], score }) => ({ key, score }))
+    const options = { match, where: sql`keep`, limit: 1_000_000, select: { n: sql<number>`n` } } as any;
+    const hits = (search(this.#db, this.#index, text, options) as any).all() as { n: number; $score: number }[];
+    if (/^[\p{L}\p{N} ]+$/u.test(text)) expect(new Set(hits.map(({ n }) => n))).toEqual(this.#matching(text, match));
+    return hits
+      .map(({ n, $score }) => ({ key: rows[n]!.slice(3), score: $score }))
       .sort((x, y) => y.score - x.score || compareKeys(x.key, y.key, collations))
       .map(({ key, score }) => [key.map(String), score]);
+  }
+
+  #matching(text: string, match: "any" | "all"): Set<number> {
+    const words = text.split(" ").map((word) => `"${word}"`);
+    const found = "SELECT f.rowid FROM f JOIN fresh ON n = f.rowid WHERE f MATCH ? AND keep";
+    return new Set(
+      this.#client
+        .prepare(found)
+        .pluck()
+        .all(words.join(match === "any" ? " OR " : " ")) as number[],
+    );
   }
 }

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { expect } from "vitest";
 import * as library from "../../src/index.ts";
-import { bruteForce, type Scored } from "./oracle.ts";
+import { bruteForce, type Scored } from "./brute-force.ts";
 import { queryText, queryVector } from "./shapes.ts";
 import type { Connection, World } from "./world.ts";
 
@@ -121,7 +121,7 @@ function compareHybrid(world: Asked, { client, db }: Handle, question: Question)
   const { shape } = world;
   const { options, condition } = optionsOf(world, question);
   const query = { text: queryText(question.v), vector: queryVector(shape, question.v) };
-  const page = (limit: number, offset: number) => hybrid(db, shape.index, query, { ...options, limit, offset }).all();
+  const page = (limit: number, offset: number) => hybrid(db, shape.index, query, { ...options, limit, offset, depth: 1000 }).all();
   let all: Record<string, any>[];
   try {
     all = page(1000, 0);

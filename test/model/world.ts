@@ -156,7 +156,7 @@ export class World {
   async finish(): Promise<string[]> {
     for (const { client } of this.connections) if (client.inTransaction) client.exec("ROLLBACK");
     const { client, db } = this.connections[0]!;
-    // FTS5 may report damage on a connection whose write was refused (SQLITE_BUSY_SNAPSHOT); a fresh one sees the file.
+    // On a connection that read an FTS5 table before another wrote to it, SQLite reports damage that does not exist.
     const fresh = new Database(this.file, { readonly: true });
     const check = fresh.pragma("integrity_check", { simple: true });
     fresh.close();

@@ -59,7 +59,7 @@ const FRAGMENTS = [
   ...[
     "'; drop table docs; --",
     "' or 1=1 --",
-    "${a}",
+    "$\u007ba}",
     "{{a}}",
     "%s%n",
     "<script>",

@@ -253,6 +253,19 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     expect(ids(await search(db, docsSearch, "join", { limit: 3 }))).toEqual([1, 3, 2]);
   });
 
+  test("the page is full however many rows at the top are ghosts or refused by where", async () => {
+    const { db, exec } = await filled(open);
+    await exec(
+      "with recursive n(i) as (values (100) union all select i + 1 from n where i < 3200) insert into _dv_docs_search_fts (rowid, c0) select i, 'join' from n",
+    );
+    expect(ids(await search(db, docsSearch, "join", { limit: 2, offset: 1 }))).toEqual([3, 2]);
+    expect(ids(await search(db, docsSearch, "join", { where: gt(docs.id, 1) }))).toEqual([3, 2]);
+    expect(ids(await search(db, docsSearch, "join", { where: and(gt(docs.id, 1), eq(docs.course, "ml")) }))).toEqual([
+      2,
+    ]);
+    expect(ids(await search(db, docsSearch, "join", { where: sql`course = 'ml'`, limit: 1, offset: 1 }))).toEqual([2]);
+  });
+
   test("32: a table recreated behind our back is noticed by the next query: search throws, nearest reads every row", async () => {
     const { db, exec } = await filled(open);
     await db

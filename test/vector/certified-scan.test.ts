@@ -103,7 +103,7 @@ describe("the answer is that of the bare scan, to the last tie", () => {
   test("conditions fill the limit, under text keys, an alias and placeholders too", () => {
     const { db, expectSame, indexed } = twins(noise, "float32", "cosine", "text");
     for (const query of noise.slice(0, 5)) {
-      expect(expectSame(query, { limit: 20 }, (t) => eq(t.tag, 3))).toMatchObject({ ...certified, rowsScanned: 150 });
+      expect(expectSame(query, { limit: 20 }, (t) => eq(t.tag, 3))).toMatchObject(certified);
       expect(expectSame(query, { limit: 20 }, (t) => lt(t.id, "key 1005"))).toMatchObject(certified);
       expect(expectSame(query, { limit: 20 }, () => sql`id = 'key 7'`)).toMatchObject({ ...certified, rowsScanned: 1 });
       expect(expectSame(query, { limit: 20 }, (t) => gt(t.tag, 10))).toMatchObject({ ...certified, rowsScanned: 0 });
@@ -298,6 +298,17 @@ describe("what others do to the file", () => {
     client.exec("update docs set v = x'0000404000004040'");
     expect(ids()).toEqual([2]);
     expect(explain()).toMatchObject(certified);
+  });
+
+  test("a log that somebody has used up is not followed: new numbers no longer come last", () => {
+    const { client, ids, explain } = filled();
+    ids();
+    client.exec("insert into _dv_ix_log (seq, id) values (9223372036854775807, 1)");
+    for (const id of [1, 2]) {
+      client.exec(`delete from docs where id = ${id}`);
+      expect(ids()).not.toContain(id);
+      expect(explain().plan).toBe("bare scan");
+    }
   });
 
   test("a reset in the log makes everything be read again", () => {

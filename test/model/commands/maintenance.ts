@@ -38,6 +38,19 @@ export const maintenance = {
       const found = problems.filter(({ code }) => code !== "LOG_LOST" && code !== "KEY_NULL");
       if (found.length > 0) throw new Error(`verify found ${JSON.stringify(found)}`);
     }),
-  ...(optimize ? { optimize: (s: Scene) => unlessBusy(() => optimize(s.connection.db, s.shape.index)) } : {}),
+  ...(optimize
+    ? {
+        optimize: (s: Scene) =>
+          unlessBusy(async () => {
+            // Nothing is written of an index that may have missed writes.
+            const isHealthy = s.world.isHealthy(s.connection.client);
+            try {
+              await optimize(s.connection.db, s.shape.index);
+            } catch (error) {
+              if (isHealthy || (error as { code?: unknown }).code !== "INDEX_DETACHED") throw error;
+            }
+          }),
+      }
+    : {}),
   ...(release ? { release: (s: Scene) => unlessBusy(() => release(s.connection.db)) } : {}),
 } satisfies Record<string, Command>;

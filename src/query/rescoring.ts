@@ -1,0 +1,103 @@
+import { vectorBytes } from "../codec/codec.ts";
+import { casingOf } from "../driver/casing.ts";
+import type { DbLike, Row, Steps } from "../driver/driver.ts";
+import { type Scorer, scorerFor } from "../kernel/kernel.ts";
+import { columnName } from "../migration/definition.ts";
+import { identityOf } from "../migration/identity.ts";
+import { identifier } from "../migration/sql-text.ts";
+import type { SpaceQuery } from "../vector/code-space.ts";
+import type { IndexedColumn } from "../vector/indexed-column.ts";
+import type { Survivor } from "../vector/resident-codes.ts";
+import type { NearestRequest } from "./nearest-request.ts";
+import { type Candidate, NearestRows } from "./nearest-rows.ts";
+
+/** The codes say something else than the table, which they never should. */
+export class CodesContradicted extends Error {}
+
+export interface RescoringInput {
+  readonly request: NearestRequest;
+  readonly column: IndexedColumn;
+  readonly db: DbLike;
+  /** The query as the column stores it, and as the codes take it. */
+  readonly encoded: Uint8Array;
+  readonly query: SpaceQuery;
+  readonly k: number;
+}
+
+/** Survivors whose vectors are read by one statement. */
+export const BATCH_ROWS = 256;
+
+/** Reads the vectors of rows that their codes leave in doubt, scores them by the reference and keeps the `k` nearest. */
+export class Rescoring {
+  /** Reads id, vector and key of rows by their ids, a JSON array. */
+  readonly sql: string;
+  rescored = 0;
+  readonly #nearest: NearestRows;
+  readonly #scorer: Scorer;
+  readonly #query: SpaceQuery;
+  readonly #k: number;
+  readonly #bytes: number;
+
+  private constructor({ request, column, db, encoded, query, k }: RescoringInput, nearest: NearestRows) {
+    const { id, rows } = identityOf(column.definition, column.table);
+    const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
+    this.sql = `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
+    this.#nearest = nearest;
+    this.#scorer = scorerFor({ shape: request.shape, metric: request.metric, query: encoded });
+    this.#query = query;
+    this.#k = k;
+    this.#bytes = vectorBytes(request.shape);
+  }
+
+  static *begin(input: RescoringInput): Steps<Rescoring> {
+    const { request, k } = input;
+    return new Rescoring(input, new NearestRows(k, request.maxDistance, yield* request.collations()));
+  }
+
+  get bytesRead(): number {
+    return this.rescored * this.#bytes;
+  }
+
+  /** Rows that are surely less similar than this cannot be among the nearest any more; only ever rises. */
+  get floor(): number {
+    return this.#query.floorOf(this.#nearest.bound);
+  }
+
+  get isFull(): boolean {
+    return this.#nearest.sorted().length === this.#k;
+  }
+
+  sorted(): Candidate[] {
+    return this.#nearest.sorted();
+  }
+
+  /**
+   * Scores rows, of which each has a vector.
+   *
+   * @throws {CodesContradicted} when one has none, or lies nearer than its code says: then the code is that of another
+   * vector, or the proof is wrong
+   */
+  *score(survivors: readonly Survivor[]): Steps<void> {
+    if (survivors.length === 0) return;
+    const rows: Row[] = yield { type: "rows", sql: this.sql, params: [`[${survivors.map(({ id }) => id).join(",")}]`] };
+    this.rescored += rows.length;
+    const uppers = new Map(survivors.map(({ id, upper }) => [id, upper]));
+    const blobs = rows.map((row) => row[1]);
+    const isWhole = (blob: unknown): blob is Uint8Array =>
+      blob instanceof Uint8Array && blob.byteLength === this.#bytes;
+    if (rows.length !== survivors.length || !blobs.every(isWhole)) {
+      throw new CodesContradicted("a coded row has no vector");
+    }
+    const { capacity } = this.#scorer;
+    for (let from = 0; from < rows.length; from += capacity) {
+      const distances = this.#scorer.score(blobs.slice(from, from + capacity));
+      for (let at = 0; at < distances.length; at++) {
+        const [id, , ...key] = rows[from + at]!;
+        const distance = distances[at]!;
+        const isWithin = Number.isFinite(distance) && uppers.get(id as bigint)! >= this.#query.floorOf(distance);
+        if (!isWithin) throw new CodesContradicted("a row lies nearer than its code says");
+        if (distance <= this.#nearest.bound) this.#nearest.offer(distance, key);
+      }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import { sql } from "drizzle-orm";
+import {
+  type HybridExplain,
+  hybrid,
+  linear,
+  rrf,
+  search,
+  shares,
+  type TextStanding,
+  type VectorStanding,
+} from "drizzle-vector";
+import { searchIndex } from "drizzle-vector/schema";
+import { async, sync } from "#db";
+import { type Equal, type Expect, typeOf } from "./expect.ts";
+import { docs, parts } from "./schema.ts";
+
+const one = searchIndex("one", parts, { text: { note: 1 }, vectors: { v: {} } });
+const two = searchIndex("two", docs, { text: { course: 1, title: 2 }, vectors: { embedding: {}, bits: {} } });
+
+// Hits carry what each leg says of them; by column where the vectors were given so.
+const both = typeOf(() => hybrid(sync, one, { text: "x", vector: [1, 2] }).all());
+const inOrder = typeOf(() => hybrid(async, one, { text: "x" }, { select: { d: parts.doc } }).all());
+const byName = typeOf(() =>
+  hybrid(sync, two, { text: "x", vector: { bits: new Uint8Array(48) } }, { select: { id: docs.id } }).get(),
+);
+const prepared = typeOf(() => hybrid(sync, one, { text: sql.placeholder("t"), vector: sql.placeholder("v") }).all());
+const explained = typeOf(() => hybrid(sync, one, { text: "x" }).explain());
+
+type Legs = { $score: number; $text: TextStanding | null; $vector: VectorStanding | null };
+type Part = { doc: string; part: number; note: string | null };
+
+export type Hits = [
+  Expect<Equal<typeof both, { [K in keyof (Part & Legs)]: (Part & Legs)[K] }[]>>,
+  Expect<Equal<typeof inOrder, Promise<{ [K in keyof ({ d: string } & Legs)]: ({ d: string } & Legs)[K] }[]>>>,
+  Expect<Equal<NonNullable<typeof byName>["$vector"], { bits: VectorStanding | null }>>,
+  Expect<Equal<(typeof prepared)[number]["$vector"], VectorStanding | null>>,
+  Expect<Equal<typeof explained, HybridExplain>>,
+];
+
+// Highlights have the columns asked for, by default all of the index.
+const marked = typeOf(() => search(sync, two, "x", { highlight: { columns: ["title"] } }).get());
+const allMarked = typeOf(() => hybrid(sync, two, { text: "x" }, { highlight: { html: true } }).get());
+const plain = typeOf(() => search(sync, two, "x", { weights: { title: 0 } }).get());
+
+export type Highlights = [
+  Expect<Equal<NonNullable<typeof marked>["$highlights"], { title: string | null }>>,
+  Expect<Equal<NonNullable<typeof allMarked>["$highlights"], { course: string | null; title: string | null }>>,
+  Expect<Equal<"$highlights" extends keyof NonNullable<typeof plain> ? true : false, false>>,
+];
+
+// What does not exist is refused.
+typeOf(() => [
+  // @ts-expect-error a weight of a column the index has not
+  search(sync, two, "x", { weights: { kind: 1 } }),
+  // @ts-expect-error a highlight of a column the index has not
+  search(sync, two, "x", { highlight: { columns: ["kind"] } }),
+  // @ts-expect-error several vector columns need names
+  hybrid(sync, two, { vector: [1, 2] }),
+  // @ts-expect-error a vector column of another index
+  hybrid(sync, two, { vector: { half: [1] } }),
+  // @ts-expect-error bits are packed bytes
+  hybrid(sync, two, { vector: { bits: new Float32Array(384) } }),
+  // @ts-expect-error a fusion by name
+  hybrid(sync, one, { text: "x" }, { fusion: "rrf" }),
+  // @ts-expect-error a way to normalise that does not exist
+  linear({ normalize: "max" }),
+]);
+typeOf(() => [
+  hybrid(sync, one, { text: "x" }, { fusion: linear({ weights: { text: 1, vector: 1 }, normalize: "dbsf" }) }),
+  hybrid(sync, one, { text: "x" }, { fusion: rrf({ rankConstant: 10 }), match: "all", prefix: true }),
+  hybrid(sync, two, { text: "x" }, { fusion: shares({ weights: { text: 1, embedding: 2, bits: 1 } }), depth: 50 }),
+]);
