@@ -40,6 +40,7 @@ export {
   type NearestQuery,
   nearest,
 } from "./query/nearest.ts";
+export { type NearestManyExplain, type NearestManyQuery, nearestMany } from "./query/nearest-many.ts";
 export { registerFunctions } from "./query/register-functions.ts";
 export { type SearchExplain, type SearchHit, type SearchOptions, search, type TextExplain } from "./query/search.ts";
 export type { HighlightOptions } from "./query/search-highlight.ts";

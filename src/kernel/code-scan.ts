@@ -60,8 +60,9 @@ export interface BlockShape {
   readonly tailBytes: number;
 }
 
-/** Parameters of a row: without a tail the first three of `CODE_PARAMS`. */
-function paramsOf({ tailBytes }: BlockShape): number {
+/** Parameters of a row: without a tail the first three of `CODE_PARAMS`, and none without a head. */
+function paramsOf({ headBytes, tailBytes }: BlockShape): number {
+  if (headBytes === 0) return 0;
   return tailBytes > 0 ? 6 : 3;
 }
 
@@ -82,9 +83,13 @@ export function rowBytes(shape: BlockShape): number {
   return shape.headBytes + paramsOf(shape) * 4 + shape.tailBytes;
 }
 
-/** Rows a full block has. */
-export function blockRows(shape: BlockShape): number {
-  const rows = Math.floor(BLOCK_BYTES / (rowBytes(shape) + 8));
+/**
+ * Rows a full block has.
+ *
+ * @param otherBytes - of a row, that are kept in the same chunk
+ */
+export function blockRows(shape: BlockShape, otherBytes = 0): number {
+  const rows = Math.floor(BLOCK_BYTES / (rowBytes(shape) + otherBytes + 8));
   return Math.max(ROWS_MULTIPLE, Math.min(ROWS_MAX, rows - (rows % ROWS_MULTIPLE)));
 }
 

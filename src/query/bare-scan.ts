@@ -20,6 +20,7 @@ export function* bareScan(request: NearestRequest, db: DbLike, values: Values): 
     kernel: scorer.kernel,
     sql: scanSelect(request, db).toSQL().sql,
     rowsScanned: 0,
+    rowsInDoubt: 0,
     rowsRescored: 0,
     rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
     bytesRead: 0,

@@ -4,17 +4,20 @@ import type { DbLike, Driver, Row, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { columnName } from "../migration/definition.ts";
 import { isSameName } from "../schema/names.ts";
+import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
+import type { ColumnSpace } from "../vector/column-space.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
-import type { CodesFound, ReadCodes, ResidentCodes, Skip } from "../vector/resident-codes.ts";
+import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
+import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip } from "../vector/resident-codes.ts";
 import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
 import { Matching } from "./matching.ts";
 import type { NearestRequest } from "./nearest-request.ts";
-import { BATCH_ROWS, CodesContradicted, Rescoring } from "./rescoring.ts";
+import { BATCH_ROWS, type Bounds, CodesContradicted, Rescoring } from "./rescoring.ts";
 import type { Values } from "./search-query.ts";
 
 /** Why a plan gives no answer. */
@@ -38,17 +41,26 @@ export interface CertifiedInput {
  */
 const SURVIVORS_SHARE = 1 / 20;
 const SURVIVORS_MIN = 1000;
+/** So many likely rows by 1-bit codes alone, and all rows are read in order. */
+const LIKELY_ALONE_SHARE = 1 / 4;
+/** Rows of the first batch after a scan of 1-bit codes alone, or twice as many as are wanted. */
+const FIRST_ROWS = 32;
+/** Bytes of a head that are scanned in the time of a byte of 1-bit codes, which need a second look at more rows. */
+const HEAD_RATIO = 1.5;
 
 /** Rows a walk looks at first, beside those asked for. */
 const WALK_ROWS = 12;
 /** Rows it looks at at most: their conditions and one more scan cost about as much as the query without a condition. */
 const WALK_ROWS_MAX = 320;
+/** 1-bit codes leave more rows, of which the first few rule most out. */
+const LIKELY_WALK_ROWS_MAX = 800;
 /** By how much more than the share of matches so far suggests it looks at. */
 const WALK_MARGIN = 1.5;
 
 /**
- * Answers from the resident codes of an index, exactly: what the codes cannot rule out is read from the table and scored by
- * the reference. All in the snapshot of these steps, so that the answer is that of a bare scan to the last tie.
+ * Answers from the resident codes of an index: what the codes cannot rule out is read from the table and scored by the
+ * reference. All in the snapshot of these steps, so that the answer is that of a bare scan to the last tie; or, where a recall
+ * below 1 is asked for, that share of it.
  */
 export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const { driver } = input;
@@ -87,28 +99,31 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
   if (resident.refusal !== undefined) return resident;
   const ready = performance.now();
   const encoded = request.query(values);
-  const query = resident.codes.space.query(encoded);
+  const { codes } = resident;
+  const { space } = codes;
+  const isLikelyEnough = request.recall < 1 && isWorthIt(space, request.where !== undefined);
   const generations = new Generations(column);
-  const scan: CodeScan = {
-    codes: resident.codes,
-    query,
+  const base: BaseScan = {
+    codes,
+    encoded,
     maxDistance: request.maxDistance,
     wanted: request.offset + request.limit,
     read: (source) => generations.codes(source),
-    rescoring: (k) => Rescoring.begin({ request, column, db, encoded, query, k }),
+    rescoring: (k, bounds) => Rescoring.begin({ request, column, db, encoded, bounds, k }),
   };
   try {
     const matching = request.where ? new Matching(request, db, values, column) : undefined;
-    const answer = (matching && (yield* walk(scan, matching))) ?? (yield* scanAmong(scan, matching));
+    const answer = yield* isLikelyEnough ? likely(base, matching, request.recall) : certified(base, matching);
     if ("refusal" in answer) return answer;
-    const { rescoring, scanMs, size, skipped, scanBytes } = answer;
+    const { plan, rescoring, scanMs, size, skipped, scanBytes, inDoubt } = answer;
     const end = performance.now();
     return {
-      plan: "certified scan",
+      plan,
       candidates: rescoring.sorted().slice(request.offset),
-      kernel: resident.codes.kernel,
+      kernel: codes.kernel,
       sql: rescoring.sql,
       rowsScanned: size + skipped.wrongLength + skipped.notFinite + skipped.notAVector,
+      rowsInDoubt: inDoubt,
       rowsRescored: rescoring.rescored,
       rowsSkipped: skipped,
       bytesRead: scanBytes + rescoring.bytesRead,
@@ -121,32 +136,136 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
   }
 }
 
-/** What a scan of codes needs, whatever the condition. */
-interface CodeScan {
+/** What a scan of codes needs, whatever the codes and the condition. */
+interface BaseScan {
   readonly codes: ResidentCodes;
-  readonly query: SpaceQuery;
+  /** The query as the column stores it. */
+  readonly encoded: Uint8Array;
   readonly maxDistance: number;
   /** Rows from the nearest on, those that `offset` passes over included. */
   readonly wanted: number;
   readonly read: ReadCodes;
-  rescoring(k: number): Steps<Rescoring>;
+  rescoring(k: number, bounds: Bounds): Steps<Rescoring>;
+}
+
+/** One of codes for exact answers. */
+interface CodeScan extends BaseScan {
+  readonly query: SpaceQuery;
 }
 
 interface Scanned {
+  readonly plan: Found["plan"];
   readonly rescoring: Rescoring;
   readonly scanMs: number;
   /** Rows that were asked. */
   readonly size: number;
   readonly skipped: RowsSkipped;
   readonly scanBytes: number;
+  /** Rows that the codes have left. */
+  readonly inDoubt: number;
 }
 
-/** Scans the codes of all rows, or of all that match. */
-function* scanAmong(
-  { codes, query, maxDistance, wanted, read, rescoring: begin }: CodeScan,
-  matching: Matching | undefined,
-): Steps<Scanned | Refusal> {
+/** Exact answers. */
+function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scanned | Refusal> {
+  const { codes, encoded } = base;
+  if (!codes.space.isExact) return { refusal: "the index keeps 1-bit codes alone" };
+  const scan: CodeScan = { ...base, query: codes.space.query(encoded) };
+  const { query } = scan;
+  const walked =
+    matching &&
+    (yield* walk(scan, matching, {
+      plan: "certified scan",
+      bounds: provenBounds(query),
+      rowsMax: WALK_ROWS_MAX,
+      search: (k, maxDistance) =>
+        codes.search({ query, k, maxDistance, most: mostSurvivors(codes), among: undefined }, base.read),
+    }));
+  if (walked) return walked;
   const start = performance.now();
+  const asked = yield* ask(scan, matching);
+  return "refusal" in asked ? asked : yield* scanAmong(scan, asked, start);
+}
+
+/** Answers with the recall asked for: the rows that are likely enough among the nearest by their 1-bit codes are looked at. */
+function* likely(base: BaseScan, matching: Matching | undefined, recall: number): Steps<Scanned | Refusal> {
+  const start = performance.now();
+  const { codes, encoded, maxDistance, read } = base;
+  const { space } = codes;
+  const factor = factorFor(recall, space.oneBit!.spread);
+  if (matching && !space.isExact) {
+    const query = codes.likelyQuery(encoded, factor);
+    const walked = yield* walk(base, matching, {
+      plan: "1-bit scan",
+      bounds: likelyBounds(query),
+      rowsMax: LIKELY_WALK_ROWS_MAX,
+      *search(k, maxDistance) {
+        const most = mostSurvivors(codes);
+        const found = yield* codes.searchLikely({ query, k, maxDistance, most, among: undefined }, read);
+        return found && { survivors: found.rows(), threshold: found.threshold, bytesRead: codes.likelyBytes };
+      },
+    });
+    if (walked) return walked;
+  }
+  const asked = yield* ask(base, matching);
+  if ("refusal" in asked) return asked;
+  const { among, k, size, skipped } = asked;
+  const share = space.isExact ? SURVIVORS_SHARE : LIKELY_ALONE_SHARE;
+  const most = Math.max(SURVIVORS_MIN, Math.floor(codes.size * share));
+  if (k === 0 || k > most) {
+    if (space.isExact) return yield* scanAmong({ ...base, query: space.query(encoded) }, asked, start);
+    if (k > 0) return { refusal: "more rows are asked for than reading one by one is good for" };
+  }
+  const query = codes.likelyQuery(encoded, factor);
+  const found = k === 0 ? undefined : yield* codes.searchLikely({ query, k, maxDistance, most, among }, read);
+  if (space.isExact) {
+    // The codes for exact answers cost far less than vectors, and rule most of the likely rows out.
+    const scan: CodeScan = { ...base, query: space.query(encoded) };
+    if (!found) return yield* scanAmong(scan, asked, start);
+    const among = found.selection();
+    const scanned = yield* scanAmong(scan, { ...asked, among }, start);
+    if ("refusal" in scanned) return scanned;
+    return { ...scanned, plan: "1-bit scan", size, scanBytes: scanned.scanBytes + codes.likelyBytes };
+  }
+  if (!found && k > 0) return { refusal: "more rows are likely than reading one by one is good for" };
+  const survivors = found?.rows() ?? [];
+  const scanMs = performance.now() - start;
+  const rescoring = yield* base.rescoring(k, likelyBounds(query));
+  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; ) {
+    // The first rows tell how many more are worth reading.
+    const batch = survivors.slice(i, i + (i === 0 ? Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)) : BATCH_ROWS));
+    const { floor } = rescoring;
+    yield* rescoring.score(batch.filter(({ upper }) => upper >= floor));
+    i += batch.length;
+  }
+  const inDoubt = survivors.length;
+  return { plan: "1-bit scan", rescoring, scanMs, size, skipped, scanBytes: codes.likelyBytes, inDoubt };
+}
+
+/**
+ * Heads for exact answers that are no longer than the bits are scanned as fast, and the answer has no gaps. Under a condition most
+ * of the time goes into asking which rows match, and exact codes ask for the fewest.
+ */
+function isWorthIt({ isExact, headBytes, oneBit }: ColumnSpace, isFiltered: boolean): boolean {
+  return oneBit !== undefined && (!isExact || (!isFiltered && headBytes * 8 > oneBit.shape.width * HEAD_RATIO));
+}
+
+function likelyBounds(query: OneBitSpaceQuery): Bounds {
+  return {
+    isProven: false,
+    floorOf: (distance) => (Number.isFinite(distance) ? query.similarityOf(distance) : Number.NEGATIVE_INFINITY),
+  };
+}
+
+/** Which rows are asked. */
+interface Asked {
+  /** Undefined for all. */
+  readonly among: Selection | undefined;
+  readonly k: number;
+  readonly size: number;
+  readonly skipped: RowsSkipped;
+}
+
+function* ask({ codes, wanted }: BaseScan, matching: Matching | undefined): Steps<Asked | Refusal> {
   // Rows are selected only while nothing can change the codes: no step of these does.
   const among = matching ? codes.selection() : undefined;
   if (among && !(yield* matching!.all(among))) {
@@ -157,18 +276,31 @@ function* scanAmong(
   if (skipped.wrongLength > 0 && size + skipped.notFinite === 0) {
     return { refusal: "no vector has the length the column declares" };
   }
-  const k = Math.min(wanted, size);
+  return { among, k: Math.min(wanted, size), size, skipped };
+}
+
+/** Scans the codes of all rows that are asked. */
+function* scanAmong(
+  { codes, query, maxDistance, read, rescoring: begin }: CodeScan,
+  { among, k, size, skipped }: Asked,
+  start: number,
+): Steps<Scanned | Refusal> {
   const most = mostSurvivors(codes);
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
   const found = k === 0 ? NOTHING_FOUND : yield* codes.search({ query, k, maxDistance, most, among }, read);
   if (!found) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
   const scanMs = performance.now() - start;
-  const rescoring = yield* begin(k);
+  const rescoring = yield* begin(k, provenBounds(query));
   const { survivors } = found;
   for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
     yield* rescoring.score(survivors.slice(i, i + BATCH_ROWS));
   }
-  return { rescoring, scanMs, size, skipped, scanBytes: found.bytesRead };
+  const { bytesRead: scanBytes } = found;
+  return { plan: "certified scan", rescoring, scanMs, size, skipped, scanBytes, inDoubt: survivors.length };
+}
+
+function provenBounds(query: SpaceQuery): Bounds {
+  return { isProven: true, floorOf: (distance) => query.floorOf(distance) };
 }
 
 /**
@@ -178,42 +310,64 @@ function* scanAmong(
  *
  * @returns undefined where matches are too rare for that, and reading all of them is cheaper
  */
-function* walk(scan: CodeScan, matching: Matching): Steps<Scanned | undefined> {
-  const { codes, query, maxDistance, wanted, read, rescoring: begin } = scan;
+function* walk(
+  { codes, maxDistance, wanted, rescoring: begin }: BaseScan,
+  matching: Matching,
+  { plan, bounds, rowsMax, search }: Walk,
+): Steps<Scanned | undefined> {
   // Whether rows that have no code match nobody has asked; and codes on disk are not read twice.
   if (codes.skipped.size > 0 || codes.streamed > 0 || wanted === 0) return undefined;
   let k = 2 * wanted + WALK_ROWS;
-  if (k > Math.min(WALK_ROWS_MAX, codes.size)) return undefined;
+  if (k > Math.min(rowsMax, codes.size)) return undefined;
   const start = performance.now();
-  const rescoring = yield* begin(wanted);
+  const rescoring = yield* begin(wanted, bounds);
   const seen = new Set<bigint>();
   let matches = 0;
   let scanBytes = 0;
   let scanMs = 0;
   for (let round = 0; round < 2; round++) {
-    const found = yield* codes.search({ query, k, maxDistance, most: mostSurvivors(codes), among: undefined }, read);
+    const found = yield* search(k, maxDistance);
     scanMs = performance.now() - start;
     if (!found) return undefined;
     scanBytes += found.bytesRead;
     const unseen = found.survivors.filter(({ id }) => !seen.has(id));
-    if (seen.size + unseen.length > WALK_ROWS_MAX) return undefined;
+    if (bounds.isProven && seen.size + unseen.length > rowsMax) return undefined;
     for (let i = 0; i < unseen.length && unseen[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
       const batch = unseen.slice(i, i + BATCH_ROWS);
       for (const { id } of batch) seen.add(id);
       const matched = yield* matching.among(batch.map(({ id }) => id));
       matches += matched.size;
       yield* rescoring.score(batch.filter(({ id }) => matched.has(id)));
+      const isRare = wanted * seen.size > rowsMax * Math.max(matches, 1);
+      if (!bounds.isProven && (isRare || seen.size > rowsMax)) return undefined;
     }
     // A scan that nothing but `maxDistance` has ended leaves no row out.
-    const isAll = found.threshold <= query.floorOf(maxDistance);
+    const isAll = found.threshold <= bounds.floorOf(maxDistance);
     if (isAll || (rescoring.isFull && rescoring.floor >= found.threshold)) {
       const skipped = { wrongLength: 0, notFinite: 0, notAVector: 0 };
-      return { rescoring, scanMs, size: seen.size, skipped, scanBytes };
+      return {
+        plan,
+        rescoring,
+        scanMs,
+        size: seen.size,
+        skipped,
+        scanBytes,
+        inDoubt: found.survivors.length,
+      };
     }
     k = Math.ceil(((wanted * seen.size) / Math.max(matches, 1)) * WALK_MARGIN) + WALK_ROWS;
-    if (k > WALK_ROWS_MAX || k > codes.size) return undefined;
+    if (k > rowsMax || k > codes.size) return undefined;
   }
   return undefined;
+}
+
+/** Which codes a walk goes by. */
+interface Walk {
+  readonly plan: Found["plan"];
+  readonly bounds: Bounds;
+  /** Rows it looks at at most. */
+  readonly rowsMax: number;
+  search(k: number, maxDistance: number): Steps<CodesFound | undefined>;
 }
 
 const NOTHING_FOUND: CodesFound = { survivors: [], threshold: Number.NEGATIVE_INFINITY, bytesRead: 0 };
@@ -239,7 +393,10 @@ function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColu
   const isSameKey =
     keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
   if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
-  return indexedColumnOf(attachment, declared) ?? { refusal: "the index keeps no codes for exact answers" };
+  if (!declared.exact && declared.element !== "bit" && request.recall === 1) {
+    return { refusal: "the index keeps 1-bit codes alone: ask for a recall below 1 to have them used" };
+  }
+  return indexedColumnOf(attachment, declared) ?? { refusal: "the index is not attached" };
 }
 
 function countOf(skips: Iterable<Skip>): RowsSkipped {

@@ -14,7 +14,7 @@ export interface Keyed {
 /** What `db.select({...})` takes. */
 export type Fields = Record<string, unknown>;
 
-const RANK = "$rank";
+export const RANK = "$rank";
 const KEYS = "_dv_keys";
 
 /**

@@ -10,13 +10,14 @@ export interface RowsSkipped {
 
 /** What a plan found, and how. */
 export interface Found {
-  plan: "bare scan" | "certified scan";
+  plan: "bare scan" | "certified scan" | "1-bit scan";
   /** From `offset` on, nearest first. */
   candidates: readonly Candidate[];
   kernel: Scorer["kernel"];
   /** The statement that reads vectors. */
   sql: string;
   rowsScanned: number;
+  rowsInDoubt: number;
   rowsRescored: number;
   rowsSkipped: RowsSkipped;
   bytesRead: number;

@@ -27,6 +27,7 @@ export class NearestRequest {
   readonly limit: number;
   readonly offset: number;
   readonly maxDistance: number;
+  readonly recall: number;
   readonly #query: (values: Values) => Uint8Array;
 
   constructor(column: AnyVectorColumn, query: unknown, given: unknown) {
@@ -42,7 +43,7 @@ export class NearestRequest {
     this.offset = wholeNumber(options.offset, "offset", 0);
     const { POSITIVE_INFINITY: any, NEGATIVE_INFINITY } = Number;
     this.maxDistance = numberWithin(options.maxDistance, "maxDistance", NEGATIVE_INFINITY, any, any);
-    numberWithin(options.recall, "recall", 0.5, 1, 1);
+    this.recall = numberWithin(options.recall, "recall", 0.5, 1, 1);
     this.fields = fieldsOf(this.keyed, options.select, ["$distance"]);
     if (isPlaceholder(query)) {
       this.#query = (values) => this.#encode(values[query.name]);

@@ -25,7 +25,10 @@ export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   maxDistance?: number;
   /** Default what the column's `searchIndex` declares, else `cosine`; `hamming` for `bit`, which has no other. */
   metric?: MetricOf<ElementOf<TColumn>>;
-  /** Share of the true nearest rows to find, 0.5..1; default 1, exact. A bare column is always answered exactly. */
+  /**
+   * Share of the true nearest rows to find, on average over queries, 0.5..1; default 1, exact. Less is answered from 1-bit
+   * codes, and faster. A bare column is always answered exactly.
+   */
   recall?: number;
 }
 
@@ -38,9 +41,10 @@ export type NearestHit<TDb, TColumn extends AnyVectorColumn, TSelect> = Flat<
 export interface NearestExplain {
   /**
    * `bare scan`: every row that matches `where` is read and scored. `certified scan`: codes in memory rule out all rows but
-   * a few, which are read and scored; the answer is the same.
+   * a few, which are read and scored; the answer is the same. `1-bit scan`: the codes are those of 1 bit and the rows those that
+   * are likely enough among the nearest; the answer has the `recall` asked for.
    */
-  plan: "bare scan" | "certified scan";
+  plan: "bare scan" | "certified scan" | "1-bit scan";
   /** The search index the column belongs to, or null. */
   index: string | null;
   /** Why that index was not asked, or null where it was or there is none. */
@@ -53,7 +57,9 @@ export interface NearestExplain {
   fetchSql: string;
   /** Rows with a vector that matched `where`. */
   rowsScanned: number;
-  /** Of those, rows whose vectors were read because their codes left them in doubt; 0 in a bare scan, which has no codes. */
+  /** Of those, rows that their codes alone did not rule out; 0 in a bare scan, which has no codes. */
+  rowsInDoubt: number;
+  /** Of those, rows whose vectors were read: the best ruled out the others. */
   rowsRescored: number;
   /** Of those, rows left out because their vector cannot be compared. */
   rowsSkipped: RowsSkipped;

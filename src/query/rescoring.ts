@@ -5,7 +5,6 @@ import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import { columnName } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
-import type { SpaceQuery } from "../vector/code-space.ts";
 import type { IndexedColumn } from "../vector/indexed-column.ts";
 import type { Survivor } from "../vector/resident-codes.ts";
 import type { NearestRequest } from "./nearest-request.ts";
@@ -18,10 +17,18 @@ export interface RescoringInput {
   readonly request: NearestRequest;
   readonly column: IndexedColumn;
   readonly db: DbLike;
-  /** The query as the column stores it, and as the codes take it. */
+  /** The query as the column stores it. */
   readonly encoded: Uint8Array;
-  readonly query: SpaceQuery;
+  readonly bounds: Bounds;
   readonly k: number;
+}
+
+/** What the upper bounds of rows mean. */
+export interface Bounds {
+  /** Whether they are proven. Otherwise they are likely, and a row may well lie nearer. */
+  readonly isProven: boolean;
+  /** A bound that rows whose distance is at most this reach: surely, or likely enough. */
+  floorOf(distance: number): number;
 }
 
 /** Survivors whose vectors are read by one statement. */
@@ -34,17 +41,17 @@ export class Rescoring {
   rescored = 0;
   readonly #nearest: NearestRows;
   readonly #scorer: Scorer;
-  readonly #query: SpaceQuery;
+  readonly #bounds: Bounds;
   readonly #k: number;
   readonly #bytes: number;
 
-  private constructor({ request, column, db, encoded, query, k }: RescoringInput, nearest: NearestRows) {
+  private constructor({ request, column, db, encoded, bounds, k }: RescoringInput, nearest: NearestRows) {
     const { id, rows } = identityOf(column.definition, column.table);
     const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
     this.sql = `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
     this.#nearest = nearest;
     this.#scorer = scorerFor({ shape: request.shape, metric: request.metric, query: encoded });
-    this.#query = query;
+    this.#bounds = bounds;
     this.#k = k;
     this.#bytes = vectorBytes(request.shape);
   }
@@ -60,7 +67,7 @@ export class Rescoring {
 
   /** Rows that are surely less similar than this cannot be among the nearest any more; only ever rises. */
   get floor(): number {
-    return this.#query.floorOf(this.#nearest.bound);
+    return this.#bounds.floorOf(this.#nearest.bound);
   }
 
   get isFull(): boolean {
@@ -94,8 +101,9 @@ export class Rescoring {
       for (let at = 0; at < distances.length; at++) {
         const [id, , ...key] = rows[from + at]!;
         const distance = distances[at]!;
-        const isWithin = Number.isFinite(distance) && uppers.get(id as bigint)! >= this.#query.floorOf(distance);
-        if (!isWithin) throw new CodesContradicted("a row lies nearer than its code says");
+        const isWithin = !this.#bounds.isProven || uppers.get(id as bigint)! >= this.#bounds.floorOf(distance);
+        if (!Number.isFinite(distance) || !isWithin)
+          throw new CodesContradicted("a row lies nearer than its code says");
         if (distance <= this.#nearest.bound) this.#nearest.offer(distance, key);
       }
     }

@@ -1,11 +1,11 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
-import { blockRows, CodeBlocks, codeKernel } from "../kernel/code-scan.ts";
+import { codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
-import { type CodeSpace, codeSpace } from "./code-space.ts";
+import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
 import {
   encodeManifest,
   Generations,
@@ -17,9 +17,9 @@ import {
   type Unit,
 } from "./generation.ts";
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
-import { isModel } from "./model.ts";
 import { bisect, judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
+import { RowBlocks, spaceBlockRows } from "./row-blocks.ts";
 
 /** What a fold did. */
 export interface FoldResult {
@@ -170,7 +170,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
       schemaVersion: column.attachment.schemaVersion,
       model,
       fittedRows: fittedRows ?? liveRows(segments),
-      blockRows: blockRows(space),
+      blockRows: spaceBlockRows(space),
       segments,
       skipped: plan.skipped,
     };
@@ -202,7 +202,7 @@ function isCurrent(
 function* writeSegment(
   slices: Slices,
   connection: object,
-  { plan, space, progress }: { plan: Plan; space: CodeSpace; progress: FoldProgress },
+  { plan, space, progress }: { plan: Plan; space: ColumnSpace; progress: FoldProgress },
 ): Work<Segment | undefined> {
   const { column, generations } = slices;
   const reader = new ColumnReader(column);
@@ -337,9 +337,9 @@ function* soundGeneration(
     const manifest = yield* generations.manifest(head);
     if (manifest.schemaVersion !== column.attachment.schemaVersion) return none;
     const bytes = yield* generations.model(manifest.model);
-    if (!isModel(column.shape, bytes)) throw new ChunkDamage("the model is not one of such vectors");
-    const space = codeSpace(column.shape, column.metric, bytes);
-    if (blockRows(space) !== manifest.blockRows) return none;
+    if (!isColumnModel(column, bytes)) throw new ChunkDamage("the model is not one of such vectors");
+    const space = columnSpace(column, bytes);
+    if (spaceBlockRows(space) !== manifest.blockRows) return none;
     for (const segment of isChecked ? manifest.segments : []) {
       for (let part = 0; part < segment.parts; part++) {
         yield* generations.block(segment, part, space);
@@ -379,7 +379,7 @@ function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<Bi
 }
 
 interface KnownSpace {
-  readonly space: CodeSpace;
+  readonly space: ColumnSpace;
   readonly model: Unit;
   /** Undefined: the rows of the generation that is being written. */
   readonly fittedRows: number | undefined;
@@ -487,13 +487,13 @@ class RowSource {
   isCaughtUp = false;
   readonly #connection: object;
   readonly #column: IndexedColumn;
-  readonly #space: CodeSpace;
+  readonly #space: ColumnSpace;
   readonly #skipped: Map<bigint, Skip>;
   #codes: ResidentCodes | undefined;
   #seen: ResidentCodes | undefined;
   #isUsable = false;
 
-  constructor(connection: object, column: IndexedColumn, space: CodeSpace, skipped: Map<bigint, Skip>) {
+  constructor(connection: object, column: IndexedColumn, space: ColumnSpace, skipped: Map<bigint, Skip>) {
     this.#connection = connection;
     this.#column = column;
     this.#space = space;
@@ -521,7 +521,7 @@ class RowSource {
         if (value === undefined) continue;
         const code: RowCode | Skip = typeof value === "string" ? value : (coded.next().value ?? "notFinite");
         if (typeof code === "string") this.#skipped.set(id, code);
-        else writer.add(id, code);
+        else if (!writer.add(id, code, value as Uint8Array)) this.#skipped.set(id, "notFinite");
       } else if (how !== "inMemory" && how !== "absent") this.#skipped.set(id, how);
       if (writer.isFull) yield* writer.flush();
     }
@@ -540,16 +540,16 @@ class RowSource {
 /** Writes rows, block by block, as a segment. */
 class SegmentWriter {
   readonly #generations: Generations;
-  readonly #blocks: CodeBlocks;
+  readonly #blocks: RowBlocks;
   readonly #slot: number;
   readonly #ids: BigInt64Array;
   #count = 0;
   #rows = 0;
   #unit: Unit | undefined;
 
-  constructor(generations: Generations, space: CodeSpace) {
+  constructor(generations: Generations, space: ColumnSpace) {
     this.#generations = generations;
-    this.#blocks = new CodeBlocks(space, codeKernel());
+    this.#blocks = new RowBlocks(space, codeKernel());
     this.#slot = this.#blocks.take();
     this.#ids = new BigInt64Array(this.#blocks.capacity);
   }
@@ -566,9 +566,10 @@ class SegmentWriter {
     return how;
   }
 
-  add(id: bigint, code: RowCode): void {
-    this.#blocks.write(this.#slot, this.#count, code);
+  add(id: bigint, code: RowCode, bytes: Uint8Array): boolean {
+    if (!this.#blocks.write(this.#slot, this.#count, code, bytes)) return false;
     this.#ids[this.#count++] = id;
+    return true;
   }
 
   *flush(): Steps<void> {

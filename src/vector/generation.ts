@@ -1,11 +1,11 @@
 import type { Row, Steps } from "../driver/driver.ts";
-import { blockRows, rowBytes } from "../kernel/code-scan.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage, decodeChunk, encodeChunk, type Owner, ownerOf, PAYLOAD_BYTES } from "./chunk.ts";
-import type { CodeSpace } from "./code-space.ts";
+import type { ColumnSpace } from "./column-space.ts";
 import type { IndexedColumn } from "./indexed-column.ts";
 import type { BlockSource, Skip, StoredBlock } from "./resident-codes.ts";
+import { spaceBlockRows, spaceBytes } from "./row-blocks.ts";
 
 /**
  * What is on disk of one vector column, and how it is found.
@@ -124,12 +124,12 @@ export class Generations {
    *
    * @throws {ChunkDamage}
    */
-  *block(segment: Segment, part: number, space: CodeSpace): Steps<StoredBlock> {
-    const capacity = blockRows(space);
+  *block(segment: Segment, part: number, space: ColumnSpace): Steps<StoredBlock> {
+    const capacity = spaceBlockRows(space);
     if (part * capacity >= segment.rows) throw new ChunkDamage(`generation ${segment.generation} has too many parts`);
     const count = Math.min(capacity, segment.rows - part * capacity);
     const payload = yield* this.#rows({ generation: segment.generation, stamp: segment.stamp, part, count });
-    const isFitting = payload.length === count * (8 + rowBytes(space));
+    const isFitting = payload.length === count * 8 + spaceBytes(space, count);
     if (!isFitting) throw new ChunkDamage(`part ${part} of generation ${segment.generation} has rows of another size`);
     const ids = new BigInt64Array(payload.slice(0, count * 8).buffer);
     for (let row = 1; row < count; row++) {

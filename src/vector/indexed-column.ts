@@ -17,15 +17,17 @@ export interface IndexedColumn {
   readonly column: string;
   readonly shape: VectorShape;
   readonly metric: Metric;
+  /** Whether it has codes for exact answers, or 1-bit codes alone. */
+  readonly isExact: boolean;
 }
 
-/** A column of an index that is attached; undefined where the index keeps no codes for exact answers. */
+/** A column of an index, as its codes are made; undefined where the index is not attached. */
 export function indexedColumnOf(attachment: Attachment, vector: VectorDefinition): IndexedColumn | undefined {
   const { table, record, problems } = attachment;
   const definition = record.definition;
-  if (!definition || !table || problems.length > 0 || !vector.exact) return undefined;
-  const { column, dimensions, element, metric } = vector;
-  return { attachment, definition, table, column, shape: { dimensions, element }, metric };
+  if (!definition || !table || problems.length > 0) return undefined;
+  const { column, dimensions, element, metric, exact } = vector;
+  return { attachment, definition, table, column, shape: { dimensions, element }, metric, isExact: exact };
 }
 
 /** Rows of one statement: a batch of large vectors stays below some megabytes. */

@@ -1,8 +1,12 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
-import { CodeBlocks, type CodeKernel, codeKernel } from "../kernel/code-scan.ts";
+import { type CodeKernel, codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
-import type { CodeSpace, SpaceQuery } from "./code-space.ts";
+import { oneBitRowBytes } from "../kernel/one-bit.ts";
+import type { SpaceQuery } from "./code-space.ts";
+import type { ColumnSpace } from "./column-space.ts";
+import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
+import { RowBlocks } from "./row-blocks.ts";
 
 /** Why a row with something in its vector column is not among the codes. */
 export type Skip = "wrongLength" | "notFinite" | "notAVector";
@@ -32,6 +36,21 @@ export interface CodeSearch {
   readonly among: Selection | undefined;
 }
 
+export interface LikelySearch extends Omit<CodeSearch, "query"> {
+  /** From `likelyQuery` of the same codes. */
+  readonly query: OneBitSpaceQuery;
+}
+
+/** What 1-bit codes tell; to be used before anything changes the codes. */
+export interface Likely {
+  /** Rows that are likely enough among the nearest, best bound first. */
+  rows(): Survivor[];
+  /** The same, to be searched among with codes for exact answers. */
+  selection(): Selection;
+  /** Rows whose upper bounds lie below this are left out. */
+  readonly threshold: number;
+}
+
 /** Where a block is on disk. */
 export interface BlockSource {
   readonly generation: bigint;
@@ -41,7 +60,7 @@ export interface BlockSource {
   readonly count: number;
 }
 
-/** A block as it is on disk: rows by ascending id, and their codes as `CodeBlocks.save` gives them. */
+/** A block as it is on disk: rows by ascending id, and their codes as `RowBlocks.save` gives them. */
 export interface StoredBlock {
   readonly ids: BigInt64Array;
   readonly codes: Uint8Array;
@@ -72,8 +91,8 @@ const WEAR_ROWS = 1000;
  * memory; the codes of a block may be on disk, from where each search reads them.
  */
 export class ResidentCodes {
-  readonly space: CodeSpace;
-  readonly #codes: CodeBlocks;
+  readonly space: ColumnSpace;
+  readonly #codes: RowBlocks;
   readonly #blocks: Block[] = [];
   /** Blocks whose ids ascend from the first row of the first to the last of the last: `[from, to)` of `#blocks`. */
   readonly #segments: [from: number, to: number][] = [];
@@ -87,9 +106,9 @@ export class ResidentCodes {
   readonly #skipped = new Map<bigint, Skip>();
 
   /** @param capacity - rows of a block, fewer than usual for tests */
-  constructor(space: CodeSpace, kernel: CodeKernel = codeKernel(), capacity?: number) {
+  constructor(space: ColumnSpace, kernel: CodeKernel = codeKernel(), capacity?: number) {
     this.space = space;
-    this.#codes = new CodeBlocks(space, kernel, capacity);
+    this.#codes = new RowBlocks(space, kernel, capacity);
   }
 
   get kernel(): CodeKernel["kernel"] {
@@ -109,6 +128,11 @@ export class ResidentCodes {
   /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
     return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.byteLength, 0);
+  }
+
+  /** Bytes of 1-bit codes that a search of all rows reads. */
+  get likelyBytes(): number {
+    return this.#rows * (this.space.oneBit ? oneBitRowBytes(this.space.oneBit.shape.width) : 0);
   }
 
   /** Blocks whose codes are on disk. */
@@ -174,7 +198,8 @@ export class ResidentCodes {
     const codes = this.space.codesOf(judged.filter((bytes) => typeof bytes !== "string"))[Symbol.iterator]();
     rows.forEach(([id], i) => {
       const bytes = judged[i]!;
-      this.#put(id, typeof bytes === "string" ? bytes : (codes.next().value ?? "notFinite"));
+      if (typeof bytes === "string") this.#skip(id, bytes);
+      else this.#put(id, codes.next().value, bytes);
     });
   }
 
@@ -193,7 +218,7 @@ export class ResidentCodes {
   }
 
   /** Copies the code of a row that is in memory to a slot of other blocks of the same space. */
-  copyTo(blocks: CodeBlocks, slot: number, row: number, id: bigint): void {
+  copyTo(blocks: RowBlocks, slot: number, row: number, id: bigint): void {
     const at = this.#find(id)!;
     blocks.copy(slot, row, this.#codes, this.#blockOf(at).slot!, at % this.#codes.capacity);
   }
@@ -236,10 +261,59 @@ export class ResidentCodes {
     }
   }
 
-  #put(id: bigint, code: RowCode | Skip): void {
-    if (typeof code === "string") {
-      this.delete(id);
-      this.#skipped.set(id, code);
+  /**
+   * A query for 1-bit codes.
+   *
+   * @param encoded - as the column stores it
+   * @param factor - deviations that an estimate may be too low by
+   */
+  likelyQuery(encoded: Uint8Array, factor: number): OneBitSpaceQuery {
+    return oneBitQuery(this.#codes.bits!, this.space, encoded, factor);
+  }
+
+  /** The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`. */
+  *searchLikely({ query, k, maxDistance, most, among }: LikelySearch, read: ReadCodes): Steps<Likely | undefined> {
+    const { capacity } = this.#codes;
+    const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
+    try {
+      const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
+      const scan = this.#codes.scanBits({ query: query.coded, k, floor, most });
+      do {
+        for (const [n, block] of this.#blocks.entries()) {
+          const mask = among?.maskOf(n);
+          if (among && !mask) continue;
+          const slot = block.slot ?? visiting!;
+          if (block.slot === undefined) this.#fill(slot, block, yield* read(block.source!));
+          scan.block(slot, block.count, n * capacity, mask);
+        }
+      } while (scan.again());
+      const found = scan.found();
+      if (!found) return undefined;
+      return {
+        threshold: found.threshold,
+        rows: () => {
+          const rows = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
+          return rows.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
+        },
+        selection: () => {
+          const likely = this.selection();
+          for (const at of found.rows) likely.addPlace(at);
+          return likely;
+        },
+      };
+    } finally {
+      if (visiting !== undefined) this.#codes.free(visiting);
+    }
+  }
+
+  #skip(id: bigint, why: Skip): void {
+    this.delete(id);
+    this.#skipped.set(id, why);
+  }
+
+  #put(id: bigint, code: RowCode | undefined, bytes: Uint8Array): void {
+    if (!code) {
+      this.#skip(id, "notFinite");
       return;
     }
     this.#skipped.delete(id);
@@ -252,11 +326,14 @@ export class ResidentCodes {
     at ??= this.#append(id);
     const block = this.#blockOf(at);
     const row = at % this.#codes.capacity;
-    this.#codes.write(block.slot!, row, code);
+    const isCoded = this.#codes.write(block.slot!, row, code, bytes);
     if (isGone(block, row)) {
       block.gone[row >> 3]! &= ~(1 << (row & 7));
       this.#gone--;
     }
+    if (isCoded) return;
+    this.#erase(at);
+    this.#skipped.set(id, "notFinite");
   }
 
   #fill(slot: number, block: Block, codes: Uint8Array): void {
@@ -353,12 +430,17 @@ export class Selection {
       this.skipped.push(found);
       return true;
     }
-    const block = Math.floor(found / this.#capacity);
-    this.#masks[block] ??= new Uint8Array(this.#capacity);
-    this.#masks[block][found % this.#capacity] = 1;
-    this.size++;
+    this.addPlace(found);
     this.#next = found + 1;
     return true;
+  }
+
+  /** Adds the row at a place: that of its block, times the rows of a block, and its own in there. */
+  addPlace(at: number): void {
+    const block = Math.floor(at / this.#capacity);
+    this.#masks[block] ??= new Uint8Array(this.#capacity);
+    this.#masks[block][at % this.#capacity] = 1;
+    this.size++;
   }
 
   /** One byte a row of a block, 0 where it is not selected; undefined where none is. */
@@ -368,7 +450,7 @@ export class Selection {
 }
 
 /** The bytes of what a vector column holds, or why they are no vector of it. */
-export function judge(value: unknown, { shape }: CodeSpace): Uint8Array | Skip {
+export function judge(value: unknown, { shape }: ColumnSpace): Uint8Array | Skip {
   const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
   if (!(bytes instanceof Uint8Array)) return "notAVector";
   if (bytes.byteLength !== vectorBytes(shape)) return "wrongLength";

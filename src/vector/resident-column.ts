@@ -2,15 +2,15 @@ import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
-import { blockRows } from "../kernel/code-scan.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage } from "./chunk.ts";
-import { type CodeSpace, codeSpace } from "./code-space.ts";
+import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
 import { Generations } from "./generation.ts";
 import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
-import { fitModel, isModel, SAMPLE_ROWS } from "./model.ts";
+import { SAMPLE_ROWS } from "./model.ts";
 import { ResidentCodes } from "./resident-codes.ts";
+import { spaceBlockRows } from "./row-blocks.ts";
 
 /** The codes of all rows of this snapshot, or why there are none. */
 export type Resident = ResidentColumn | NotResident;
@@ -52,7 +52,7 @@ interface Cached extends Held {
 }
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
-const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-2", () => new WeakMap());
+const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-3", () => new WeakMap());
 
 /** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
 const CHANGES_MIN = 1000;
@@ -209,10 +209,9 @@ export function heldOf(connection: object, column: HeldColumn): ResidentCodes | 
 }
 
 /** Brings a sample of vectors into the space their column is coded in. */
-export function* fitSpace(column: IndexedColumn): Steps<CodeSpace> {
-  const { shape, metric } = column;
+export function* fitSpace(column: IndexedColumn): Steps<ColumnSpace> {
   const sample = yield* new ColumnReader(column).sample(SAMPLE_ROWS);
-  return codeSpace(shape, metric, fitModel(shape, metric, sample));
+  return columnSpace(column, fitColumn(column, sample));
 }
 
 interface Room {
@@ -226,7 +225,7 @@ type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> & Partial<Pick<Cache
 
 /** The codes of the generation on disk, or undefined where there is none that can be relied on. */
 function* openStored(connection: object, column: IndexedColumn, room: Room): Steps<Opened | "damaged" | undefined> {
-  const { definition, shape, metric, attachment } = column;
+  const { definition, attachment } = column;
   const generations = new Generations(column);
   try {
     const head = yield* generations.head();
@@ -239,10 +238,10 @@ function* openStored(connection: object, column: IndexedColumn, room: Room): Ste
     const change = yield* followLog(tableNameOf(definition.name, "log"), cursor, most);
     if (change.type === "all" || change.type === "lost") return undefined;
     const model = yield* generations.model(manifest.model);
-    if (!isModel(shape, model)) throw new ChunkDamage("the model is not one of such vectors");
-    const space = codeSpace(shape, metric, model);
+    if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
+    const space = columnSpace(column, model);
     // Another version of the library may cut blocks in another way.
-    if (blockRows(space) !== manifest.blockRows) return undefined;
+    if (spaceBlockRows(space) !== manifest.blockRows) return undefined;
     const codes = new ResidentCodes(space);
     room.begin(codes);
     for (const segment of manifest.segments) {

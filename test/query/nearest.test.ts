@@ -214,6 +214,7 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
         'inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?))',
       ),
       rowsScanned: 3,
+      rowsInDoubt: 0,
       rowsRescored: 0,
       rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
       bytesRead: 24,

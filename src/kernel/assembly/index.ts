@@ -132,8 +132,9 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
   }
 }
 
-export { scanBits } from "./scan-bits";
 export { codeRows, rotate } from "./coding";
 export { products } from "./matrix";
+export { codeOneBit, rotateOneBit, scanOneBit, settleOneBit } from "./one-bit";
+export { scanBits } from "./scan-bits";
 export { scanCodes } from "./scan-codes";
 export { settle } from "./survivors";
