@@ -8,7 +8,7 @@ export { type PurgeResult, purge } from "./maintenance/purge.ts";
 export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
 export { release } from "./maintenance/release.ts";
 export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
-export { type IndexStatus, status } from "./maintenance/status.ts";
+export { type IndexStatus, status, type VectorStatus } from "./maintenance/status.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
 export { type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
 export { distance } from "./query/distance.ts";

@@ -2,7 +2,7 @@
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { distance, nearest, search, searchIndex, vectorColumn } from "../../dist/index.js";
+import { distance, hybrid, nearest, search, searchIndex, vectorColumn } from "../../dist/index.js";
 
 export const docs = sqliteTable("docs", {
   id: integer().primaryKey(),
@@ -24,6 +24,7 @@ export const rows = db
 export const all: string = nearest(db, docs.embedding, [1], { where: eq(docs.course, "ml") }).all()[0]!.question;
 export const some: number = nearest(db, docs.embedding, [1], { select: { key: docs.id } }).all()[0]!.key;
 export const found: string = search(db, docsSearch, "words").all()[0]!.answer;
+export const both: string = hybrid(db, docsSearch, { text: "words", vector: [1] }).all()[0]!.answer;
 const hits = nearest(db, docs.embedding, [1], { limit: 5 }).as("hits");
 export const joined = db
   .select({ q: docs.question, d: hits.distance })

@@ -21,8 +21,14 @@ export type LogChange =
   | { readonly type: "rows"; readonly ids: ReadonlySet<bigint>; readonly cursor: LogCursor }
   /** Nothing that the cache holds can be relied on. */
   | { readonly type: "all"; readonly cursor: LogCursor }
-  /** The log is empty, which it never is by itself: somebody cleared it, and there is nothing to follow. */
+  /** The log is empty or out of numbers, which it never is by itself: somebody wrote to it, and there is nothing to follow. */
   | { readonly type: "lost" };
+
+/**
+ * Behind the largest number of all, SQLite takes new ones at random: the newest entry would no longer be the last. No log comes
+ * near it by itself.
+ */
+export const SEQ_MAX = 2n ** 62n;
 
 /** Entries remembered: so many changes can be rolled back, or be missing from an older snapshot, without a full reload. */
 const REMEMBERED = 1024;
@@ -42,7 +48,7 @@ const REMEMBERED = 1024;
 export function* followLog(log: string, cursor: LogCursor | undefined, most: number): Steps<LogChange> {
   const table = `main.${identifier(log)}`;
   const [last]: Row[] = yield rows(`SELECT seq, nonce FROM ${table} ORDER BY seq DESC LIMIT 1`);
-  if (!last) return { type: "lost" };
+  if (!last || (last[0] as bigint) >= SEQ_MAX) return { type: "lost" };
   const tail: LogEntry = { seq: last[0] as bigint, nonce: last[1] as bigint, id: null };
   const all: LogChange = { type: "all", cursor: [tail] };
   if (!cursor) return all;

@@ -1,10 +1,13 @@
 import { installedIn } from "../change/attachment.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Row, type Steps } from "../driver/driver.ts";
-import { hashOf } from "../migration/definition.ts";
+import { hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, findTable, type Installed, type InstalledIndex, problemsOf } from "../migration/installed.ts";
 import type { Manager } from "../migration/objects.ts";
 import { identifier, literal } from "../migration/sql-text.ts";
-import { isSameName, namesOf, type TableKind } from "../schema/names.ts";
+import { isSameName, namesOf, type TableKind, tableNameOf } from "../schema/names.ts";
+import { ChunkDamage } from "../vector/chunk.ts";
+import { Generations, liveRows, type StoredColumn } from "../vector/generation.ts";
+import { heldOf } from "../vector/resident-column.ts";
 import { contentOf, damageIn } from "./fts.ts";
 import {
   firstRow,
@@ -29,6 +32,8 @@ export interface IndexStatus {
   pending: "text" | null;
   /** Entries in the log of changed vectors; null where the index has no vectors or the log is missing. */
   log: number | null;
+  /** What each vector column has on disk and in memory; empty where there are none, or the definition cannot be read. */
+  vectors: VectorStatus[];
   /** Bytes on disk of each table with its indexes; null where SQLite was compiled without dbstat. */
   bytes: Partial<Record<TableKind, number>> | null;
   /** Whether triggers and tables are as they should be, so that every write is followed. */
@@ -48,8 +53,29 @@ export interface IndexStatus {
   };
 }
 
+/** What is kept of a vector column beside its table. */
+export interface VectorStatus {
+  column: string;
+  /** Number of the generation on disk; null while none has been written. */
+  generation: number | null;
+  /** Rows whose codes are in it; null with `generation`, or where it cannot be read. */
+  rows: number | null;
+  /** How many parts it has been written in. */
+  segments: number | null;
+  /** Entries in the log behind it, which a new process reads from the table; null where all rows are. */
+  pending: number | null;
+  /** Why the generation on disk cannot be used, in a sentence without a full stop; the next fold writes it anew. */
+  problem: string | null;
+  /**
+   * What this connection holds in memory: rows, bytes, and how many of its blocks are read from disk by each query because
+   * `memoryBudget` has no room for them. Null while it holds nothing.
+   */
+  resident: { rows: number; bytes: number; streamed: number } | null;
+}
+
 /**
- * Tells how search indexes stand: rows and texts, what is pending, the log's length, bytes on disk, and whether triggers and
+ * Tells how search indexes stand: rows and texts, what is pending, the log's length, bytes on disk, what
+ * vectors have on disk and in memory, and whether triggers and
  * tables are as they should be. Reads only. Counts the table's rows and reads the pages of the index's own tables, so it takes
  * about as long as a `count(*)` over both; `verify` compares what is in them.
  *
@@ -62,28 +88,35 @@ export function status<TDb extends DbLike>(db: TDb, index: IndexOrName): Result<
 export function status<TDb extends DbLike>(db: TDb): Result<KindOf<TDb>, IndexStatus[]>;
 export function status(db: DbLike, index?: IndexOrName): unknown {
   const driver = driverOf(db);
-  if (index === undefined) return driver.run(allStatuses);
+  const { connection } = driver;
+  if (index === undefined) return driver.run(() => allStatuses(connection));
   const target = targetOf(db, index);
-  return driver.run(() => oneStatus(target));
+  return driver.run(() => oneStatus(connection, target));
 }
 
-function* allStatuses(): Steps<IndexStatus[]> {
+function* allStatuses(connection: object): Steps<IndexStatus[]> {
   const installed = yield* installedIn();
   const statuses: IndexStatus[] = [];
   for (const found of installed.indexes) {
-    if (found.record) statuses.push(yield* statusOf(found, installed, { name: found.name, declared: undefined }));
+    if (found.record)
+      statuses.push(yield* statusOf(connection, found, installed, { name: found.name, declared: undefined }));
   }
   return statuses;
 }
 
-function* oneStatus(target: Target): Steps<IndexStatus> {
+function* oneStatus(connection: object, target: Target): Steps<IndexStatus> {
   const installed = yield* installedIn();
   const found = findIndex(installed, target.name);
   if (!found?.record) throw missingIndex(target.name);
-  return yield* statusOf(found, installed, target);
+  return yield* statusOf(connection, found, installed, target);
 }
 
-function* statusOf(found: InstalledIndex, installed: Installed, { declared }: Target): Steps<IndexStatus> {
+function* statusOf(
+  connection: object,
+  found: InstalledIndex,
+  installed: Installed,
+  { declared }: Target,
+): Steps<IndexStatus> {
   const record = found.record!;
   const { tables } = namesOf(found.name);
   const definition = readableDefinition(record, declared);
@@ -98,6 +131,9 @@ function* statusOf(found: InstalledIndex, installed: Installed, { declared }: Ta
     indexed: has("fts") ? yield* countTexts(found.name) : null,
     pending: record.pending ?? null,
     log: has("log") ? yield* count(identifier(tables.log)) : null,
+    vectors: definition
+      ? yield* vectorsOf(connection, definition, (["log", "head", "chunks"] as const).every(has))
+      : [],
     bytes: yield* bytesOf(found.name),
     ok: problems.length === 0,
     problems: problems.map(({ code, object, message }) => ({ code, object, message })),
@@ -106,6 +142,46 @@ function* statusOf(found: InstalledIndex, installed: Installed, { declared }: Ta
     declared: declared ? hashOf(declared) === record.hash : null,
     sqlite: yield* sqliteStatus(),
   };
+}
+
+function* vectorsOf(connection: object, definition: IndexDefinition, hasTables: boolean): Steps<VectorStatus[]> {
+  const statuses: VectorStatus[] = [];
+  for (const { column, dimensions, element, metric } of definition.vectors) {
+    const held = heldOf(connection, { definition, column, shape: { dimensions, element }, metric });
+    statuses.push({
+      column,
+      ...(hasTables ? yield* storedStatus({ definition, column }) : NOTHING_STORED),
+      resident: held ? { rows: held.size, bytes: held.bytes, streamed: held.streamed } : null,
+    });
+  }
+  return statuses;
+}
+
+type StoredStatus = Omit<VectorStatus, "column" | "resident">;
+
+const NOTHING_STORED: StoredStatus = { generation: null, rows: null, segments: null, pending: null, problem: null };
+
+function* storedStatus(column: StoredColumn): Steps<StoredStatus> {
+  const generations = new Generations(column);
+  const head = yield* generations.head();
+  if (!head?.base) return NOTHING_STORED;
+  const status = { ...NOTHING_STORED, generation: Number(head.generation) };
+  try {
+    const manifest = yield* generations.manifest(head);
+    const { segments, schemaVersion } = manifest;
+    const written = { ...status, rows: liveRows(segments), segments: segments.length };
+    const [now] = (yield* firstRow("PRAGMA schema_version"))!;
+    if (String(now) !== schemaVersion) return { ...written, problem: "the schema has changed since it was written" };
+    const log = identifier(tableNameOf(column.definition.name, "log"));
+    const { seq, nonce } = manifest.base;
+    const sql = `SELECT (SELECT count(*) FROM ${log} WHERE seq > ${seq}), (SELECT nonce FROM ${log} WHERE seq = ${seq})`;
+    const [pending, found] = (yield* firstRow(sql))!;
+    if (found !== nonce) return { ...written, problem: "the log does not reach back to it" };
+    return { ...written, pending: Number(pending) };
+  } catch (error) {
+    if (!(error instanceof ChunkDamage)) throw error;
+    return { ...status, problem: error.message };
+  }
 }
 
 function unreadableProblem({ name, record }: InstalledIndex): IndexStatus["problems"][number] {

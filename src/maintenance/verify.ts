@@ -1,3 +1,4 @@
+import { SEQ_MAX } from "../change/log.ts";
 import { type DbLike, driverOf, type Row, type Steps } from "../driver/driver.ts";
 import { hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { type Identity, identityOf } from "../migration/identity.ts";
@@ -156,7 +157,10 @@ function* checkStructure(target: Target, report: Report): Steps<boolean> {
 function* checkLog({ name, vectors }: IndexDefinition, problems: readonly Problem[], report: Report): Steps<void> {
   const { log, head } = namesOf(name).tables;
   if (vectors.length === 0 || !isUsable(problems, log, head)) return;
-  const [count] = (yield* firstRow(`SELECT count(*) FROM (SELECT 1 FROM ${identifier(log)} LIMIT 1)`))!;
+  // Without an entry, or behind the largest number of all, nobody can follow it.
+  const [count] = (yield* firstRow(
+    `SELECT count(*) FROM (SELECT max(seq) AS last FROM ${identifier(log)}) WHERE last < ${SEQ_MAX}`,
+  ))!;
   // A generation covers the log up to a row it remembers by number and nonce.
   const lost = `SELECT count(*) FROM ${identifier(head)} AS h WHERE h.seq IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ${identifier(log)} AS l WHERE l.seq = h.seq AND l.nonce = h.nonce)`;
   const [cut] = (yield* firstRow(lost))!;

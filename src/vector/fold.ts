@@ -10,6 +10,7 @@ import {
   encodeManifest,
   Generations,
   type LogPlace,
+  liveRows,
   type Manifest,
   type Segment,
   type StoredColumn,
@@ -606,15 +607,6 @@ function* common(ids: BigInt64Array, changed: BigInt64Array): Generator<number> 
       at++;
     }
   }
-}
-
-function liveRows(segments: readonly Segment[]): number {
-  let rows = 0;
-  for (const segment of segments) {
-    rows += segment.rows;
-    for (const byte of segment.gone ?? []) for (let bits = byte; bits !== 0; bits &= bits - 1) rows--;
-  }
-  return rows;
 }
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {

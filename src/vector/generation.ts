@@ -310,3 +310,13 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes;
 }
+
+/** Rows of segments that are not gone. */
+export function liveRows(segments: readonly Segment[]): number {
+  let rows = 0;
+  for (const segment of segments) {
+    rows += segment.rows;
+    for (const byte of segment.gone ?? []) for (let bits = byte; bits !== 0; bits &= bits - 1) rows--;
+  }
+  return rows;
+}

@@ -56,7 +56,8 @@ describe.each([
     await expectFileInStep(file, APPS[name], (reopened) => {
       for (const [writer, one] of processes.entries()) {
         const kept = reopened.prepare("SELECT n FROM acknowledged WHERE writer = ?").pluck().get(writer);
-        expect(kept).toBe(one.acknowledged.get(writer));
+        // What was told last may still have been on its way when the channel closed.
+        expect(kept).toBeGreaterThanOrEqual(one.acknowledged.get(writer)!);
       }
     });
     expect(counts.snapshots).toBeGreaterThan(0);

@@ -87,19 +87,28 @@ function read(): void {
   library.nearest(db, app.table.v, randomVector(random, app.dimensions) as any, { metric: app.metric as any }).all();
 }
 
-try {
-  write();
-  while (!isStopped) {
-    const choice = below(6);
-    if (choice > 2 || work === "write") write();
-    else if (choice === 2) read();
-    else if (work === "rebuild") await library.rebuild(db, app.index);
-    else if (work === "migrate") migrate();
-    else await optimize?.(db, app.index);
-    await new Promise(setImmediate);
+async function act(): Promise<void> {
+  const choice = below(6);
+  if (choice > 2 || work === "write") write();
+  else if (choice === 2) read();
+  else if (work === "rebuild") await library.rebuild(db, app.index);
+  else if (work === "migrate") migrate();
+  else await optimize?.(db, app.index);
+}
+
+let isFirst = true;
+while (!isStopped) {
+  try {
+    if (isFirst) write();
+    else await act();
+    isFirst = false;
+  } catch (error) {
+    // Others may hold the lock for longer than anybody waits; then it is tried again.
+    const isBusy = /^SQLITE_BUSY/.test(String((error as { code?: unknown }).code));
+    if (!isBusy) process.send!({ failure: (error as Error).stack ?? String(error) });
+    if (!isBusy) break;
   }
-} catch (error) {
-  process.send!({ failure: (error as Error).stack ?? String(error) });
+  await new Promise(setImmediate);
 }
 client.close();
 process.disconnect();

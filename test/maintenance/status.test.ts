@@ -2,7 +2,16 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ensureSearchIndexes, IndexMissingError, searchIndex, status } from "../../src/index.ts";
+import {
+  configure,
+  ensureSearchIndexes,
+  IndexMissingError,
+  nearest,
+  optimize,
+  release,
+  searchIndex,
+  status,
+} from "../../src/index.ts";
 import { sqliteWarnings } from "../../src/maintenance/status.ts";
 import { DRIVERS, openBetterSqlite3, temporaryFolder } from "../helpers/databases.ts";
 import { DDL, docs, docsSearch, pagesSearch, ROWS } from "./app.ts";
@@ -27,6 +36,17 @@ describe.each(DRIVERS)("on $name", ({ open }) => {
       indexed: 5,
       pending: null,
       log: 3,
+      vectors: [
+        {
+          column: "embedding",
+          generation: null,
+          rows: null,
+          segments: null,
+          pending: null,
+          problem: null,
+          resident: null,
+        },
+      ],
       bytes: { log: 4096, head: 8192, chunks: 8192, evicted: 4096, fts: 20480 },
       ok: true,
       problems: [],
@@ -42,6 +62,36 @@ describe.each(DRIVERS)("on $name", ({ open }) => {
     ]);
     expect(all[1]).toMatchObject({ rows: 3, indexed: 3, log: null, bytes: { keys: 8192, evicted: 4096, fts: 20480 } });
   });
+});
+
+test("tells what vectors have on disk and in memory", async () => {
+  const { client, db } = open();
+  const vector = () => (status(db, docsSearch) as any).vectors[0];
+  client.exec("UPDATE docs SET embedding = x'0000803f00000040' WHERE id < 3");
+  expect(nearest(db, docs.embedding, [1, 2]).all()).toHaveLength(2);
+  const { bytes, ...resident } = vector().resident;
+  expect(resident).toEqual({ rows: 2, streamed: 0 });
+  expect(bytes).toBeGreaterThan(0);
+  release(db);
+  await optimize(db, docsSearch);
+  const stored = { column: "embedding", rows: 2, segments: 1, problem: null, resident: null };
+  expect(vector()).toEqual({ ...stored, generation: 3, pending: 0 });
+  client.exec("UPDATE docs SET embedding = NULL WHERE id = 1");
+  expect(vector()).toEqual({ ...stored, generation: 3, pending: 1 });
+  configure(db, { memoryBudget: 0 });
+  expect(nearest(db, docs.embedding, [1, 2]).all()).toHaveLength(1);
+  expect(vector().resident).toMatchObject({ rows: 1, streamed: 1 });
+  release(db);
+  client.exec("CREATE TABLE other (x)");
+  const since = { ...stored, generation: 3, pending: null };
+  expect(vector()).toEqual({ ...since, problem: "the schema has changed since it was written" });
+  await optimize(db, docsSearch);
+  client.exec("DELETE FROM _dv_docs_search_log");
+  expect(vector()).toMatchObject({ rows: 1, pending: null, problem: "the log does not reach back to it" });
+  client.exec("UPDATE _dv_docs_search_chunks SET bytes = x'00'");
+  expect(vector()).toMatchObject({ rows: null, segments: null, problem: "part 0 of generation 6 is no chunk" });
+  client.exec("DROP TABLE _dv_docs_search_chunks");
+  expect(vector()).toMatchObject({ generation: null, problem: null });
 });
 
 test("a database without an index has none", () => {

@@ -37,7 +37,7 @@ test("status of a deferred text names the command that fills it", async () => {
   const { code, output } = await app.cli("status");
   expect(code).toBe(1);
   expect(output).toMatch(
-    /^index +table +rows +indexed +log +size +by +state\s*\n *docs_search +docs +3 +\d+ +\d+ +\S+ kB +migrations +text pending/m,
+    /^index +table +rows +indexed +coded +log +size +by +state\s*\n *docs_search +docs +3 +\d+ +- +\d+ +\S+ kB +migrations +text pending/m,
   );
   expect(output).toContain("hint `drizzle-vector rebuild docs_search` fills its text");
 });

@@ -66,6 +66,7 @@ export const CHECKS = {
   esm: { quick: true, check: () => answers("drizzle-0.45", "esm.mjs") },
   cjs: { quick: true, check: () => answers("drizzle-0.45", "cjs.cjs") },
   mixed: { quick: true, check: () => answers("drizzle-0.45", "mixed.mjs") },
+  shared: { quick: true, check: () => runs("drizzle-0.45", "shared.mjs") },
   libsql: { quick: true, check: () => answers("drizzle-0.45", "libsql.mjs") },
   esbuild: { quick: true, check: esbuild },
   types: { quick: true, check: () => compiles(inRepository("tsc"), ["drizzle-0.45"]) },
@@ -88,7 +89,8 @@ async function contents() {
   const files = readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
-  const expected = /^(dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts)|(README|ARCHITECTURE|CHANGELOG)\.md|LICENSE|package\.json)$/;
+  const expected =
+    /^(dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts)|(README|ARCHITECTURE|FORMAT|RELIABILITY|CHANGELOG)\.md|LICENSE|package\.json)$/;
   assert.deepEqual(
     files.filter((file) => !expected.test(file)),
     [],
@@ -142,6 +144,13 @@ async function answers(name, ...scripts) {
     add(script);
     assert.equal((await node(script)).trim(), ANSWER, script);
   }
+}
+
+/** An app that checks for itself, and prints its name. */
+async function runs(name, script) {
+  const { add, node } = await appOf(name);
+  add(script);
+  assert.equal((await node(script)).trim(), script.replace(".mjs", ""));
 }
 
 /** On a Node.js of its own, from the registry. */

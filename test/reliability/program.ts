@@ -61,7 +61,7 @@ export class Running {
 
   /** Asks it to end, and waits. */
   async stop(): Promise<void> {
-    this.#child.send("stop");
+    if (this.#child.connected) this.#child.send("stop");
     await this.#ended;
   }
 }

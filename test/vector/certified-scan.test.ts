@@ -300,6 +300,17 @@ describe("what others do to the file", () => {
     expect(explain()).toMatchObject(certified);
   });
 
+  test("a log that somebody has used up is not followed: new numbers no longer come last", () => {
+    const { client, ids, explain } = filled();
+    ids();
+    client.exec("insert into _dv_ix_log (seq, id) values (9223372036854775807, 1)");
+    for (const id of [1, 2]) {
+      client.exec(`delete from docs where id = ${id}`);
+      expect(ids()).not.toContain(id);
+      expect(explain().plan).toBe("bare scan");
+    }
+  });
+
   test("a reset in the log makes everything be read again", () => {
     const { client, ids } = filled();
     ids();

@@ -1,7 +1,10 @@
 import { eq, sql } from "drizzle-orm";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { nearest, optimize } from "../../src/index.ts";
 import { App, type Connection, chunks, fold, KEYS, SlowFold } from "../helpers/folding.ts";
+
+// Many small databases, on a machine that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 

@@ -25,7 +25,10 @@ export function statusCommand(): Command {
 function print(statuses: readonly IndexStatus[]): void {
   if (statuses.length === 0) return;
   console.log(table(statuses.map(rowOf)));
-  for (const { problems, pending, index } of statuses) {
+  for (const { problems, pending, index, vectors } of statuses) {
+    for (const { column, problem } of vectors) {
+      if (problem) console.log(`${pc.dim("-")} ${index}, column ${column}: ${problem}; it is written anew by itself`);
+    }
     for (const { message } of problems) console.log(`${pc.red("-")} ${message}`);
     if (problems.length > 0) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` repairs it`);
     else if (pending) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` fills its text`);
@@ -34,8 +37,10 @@ function print(statuses: readonly IndexStatus[]): void {
 }
 
 function rowOf(status: IndexStatus) {
-  const { index, table, rows, indexed, log, bytes, managed, ok, pending } = status;
+  const { index, table, rows, indexed, log, bytes, managed, ok, pending, vectors } = status;
+  // Rows whose codes are on disk, column by column.
+  const coded = vectors.length > 0 ? vectors.map((vector) => vector.rows ?? "-").join(", ") : null;
   const size = bytes && Object.values(bytes).reduce((sum, part) => sum + part, 0);
   const state = !ok ? pc.red("detached") : pending ? pc.yellow("text pending") : pc.green("ok");
-  return { index, table, rows, indexed, log, size: size === null ? null : bytesText(size), by: managed, state };
+  return { index, table, rows, indexed, coded, log, size: size === null ? null : bytesText(size), by: managed, state };
 }

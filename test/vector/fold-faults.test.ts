@@ -1,0 +1,324 @@
+import { describe, expect, test, vi } from "vitest";
+import { IndexFormatError, nearest, optimize, release } from "../../src/index.ts";
+import { CHUNK_FORMAT, encodeChunk, ownerOf } from "../../src/vector/chunk.ts";
+import { seeded } from "../helpers/databases.ts";
+import { App, type Connection, chunks, fold, until } from "../helpers/folding.ts";
+
+// Many small databases, on a machine that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 });
+
+const certified = { plan: "certified scan", fallback: null };
+
+/** A folded app with a model, a manifest and two chunks of rows. */
+function foldedApp(): App {
+  const app = new App({ rows: 4300, dimensions: 4 });
+  fold(app.first);
+  return app;
+}
+
+/** Where the parts of a generation lie: `[generation, part]`. */
+function partsOf({ client }: Connection): Record<"model" | "rows" | "manifest", [number, number]> {
+  const rows = client.prepare("SELECT generation, part FROM _dv_ix_chunks ORDER BY 1, 2").raw().all() as any;
+  return { model: rows[0], rows: rows[2], manifest: rows.at(-1) };
+}
+
+function alter({ client }: Connection, [generation, part]: [number, number], change: (bytes: Buffer) => Buffer): void {
+  const where = "WHERE generation = ? AND part = ?";
+  const bytes = client.prepare(`SELECT bytes FROM _dv_ix_chunks ${where}`).pluck().get(generation, part) as Buffer;
+  client.prepare(`UPDATE _dv_ix_chunks SET bytes = ? ${where}`).run(change(bytes), generation, part);
+}
+
+const corruption = { code: "CORRUPTION", index: "ix" };
+
+/** The answer is the table's, it is told once, and the next fold heals it. */
+async function expectHealed(app: App): Promise<void> {
+  const hurt = app.connect();
+  app.expectExact(hurt);
+  app.expectExact(hurt);
+  expect(hurt.events).toEqual([expect.objectContaining(corruption)]);
+  await optimize(hurt.db, app.index);
+  const after = app.connect({ readonly: true });
+  expect(app.expectExact(after)).toMatchObject(certified);
+  expect(after.events).toEqual([]);
+}
+
+describe.each(["model", "rows", "manifest"] as const)("a byte of the %s is flipped", (kind) => {
+  // Magic, format, kind, owner, unit, stamp, part, count, length, checksum, payload.
+  test.each([0, 4, 6, 8, 12, 16, 24, 32, 36, 40, 44, 48, -1])("at %i", async (at) => {
+    const app = foldedApp();
+    alter(app.first, partsOf(app.first)[kind], (bytes) => {
+      bytes[at < 0 ? bytes.length + at : at]! ^= 0x11;
+      return bytes;
+    });
+    await expectHealed(app);
+  });
+
+  test("at random", () => {
+    const app = foldedApp();
+    const random = seeded(11);
+    for (let round = 0; round < 5; round++) {
+      alter(app.first, partsOf(app.first)[kind], (bytes) => {
+        bytes[Math.floor(random() * bytes.length)]! ^= 1 << Math.floor(random() * 8);
+        return bytes;
+      });
+      const hurt = app.connect();
+      app.expectExact(hurt, { queries: 1 });
+      expect(hurt.events).toEqual([expect.objectContaining(corruption)]);
+      fold(hurt, { isChecked: true });
+      const after = app.connect();
+      app.expectExact(after, { queries: 1 });
+      expect(after.events).toEqual([]);
+    }
+  });
+
+  test.each([
+    ["missing", "DELETE FROM _dv_ix_chunks WHERE generation = $g AND part = $p"],
+    ["emptied", "UPDATE _dv_ix_chunks SET bytes = x'' WHERE generation = $g AND part = $p"],
+    ["a text", "UPDATE _dv_ix_chunks SET bytes = 'text' WHERE generation = $g AND part = $p"],
+    ["cut short", "UPDATE _dv_ix_chunks SET bytes = substr(bytes, 1, 1000) WHERE generation = $g AND part = $p"],
+    ["lying elsewhere", "UPDATE _dv_ix_chunks SET part = part + 100 WHERE generation = $g AND part = $p"],
+    [
+      "overwritten by another part",
+      "UPDATE _dv_ix_chunks SET bytes = (SELECT bytes FROM _dv_ix_chunks WHERE (generation, part) != ($g, $p) ORDER BY generation, part LIMIT 1) WHERE generation = $g AND part = $p",
+    ],
+  ])("it is %s", async (_, sql) => {
+    const app = foldedApp();
+    const [g, p] = partsOf(app.first)[kind];
+    // The model is one part: with fewer than 1,000 bytes it would not be cut.
+    if (sql.includes("substr")) alter(app.first, [g, p], (bytes) => bytes.subarray(0, bytes.length >> 1));
+    else app.first.client.prepare(sql).run({ g, p });
+    await expectHealed(app);
+  });
+});
+
+describe("chunks that are sound and not those that are meant", () => {
+  test("the same part of another index on the same table shape", async () => {
+    const app = foldedApp();
+    const other = foldedApp();
+    const [g, p] = partsOf(app.first).rows;
+    const bytes = other.first.client.prepare("SELECT bytes FROM _dv_ix_chunks WHERE part = 1").pluck().get() as Buffer;
+    alter(app.first, [g, p], () => bytes);
+    await expectHealed(app);
+  });
+
+  test("all chunks of another database", async () => {
+    const app = foldedApp();
+    const other = foldedApp();
+    other.put(0, 100);
+    app.first.client.exec("DELETE FROM _dv_ix_chunks");
+    app.first.client.prepare("ATTACH ? AS other").run(other.file);
+    app.first.client.exec("INSERT INTO _dv_ix_chunks SELECT * FROM other._dv_ix_chunks; DETACH other");
+    await expectHealed(app);
+  });
+
+  test("head and chunks of another database: its history is not this one's", () => {
+    const app = foldedApp();
+    const other = foldedApp();
+    app.first.client.prepare("ATTACH ? AS other").run(other.file);
+    app.first.client.exec(
+      "DELETE FROM _dv_ix_chunks; INSERT INTO _dv_ix_chunks SELECT * FROM other._dv_ix_chunks; DELETE FROM _dv_ix_head; INSERT INTO _dv_ix_head SELECT * FROM other._dv_ix_head; DETACH other",
+    );
+    const cold = app.connect();
+    expect(app.expectExact(cold)).toMatchObject(certified);
+    expect(fold(cold)).toMatchObject({ outcome: "folded", rows: 4300 });
+    app.expectExact(app.connect());
+  });
+
+  test("chunks nobody names are cleared away", () => {
+    const app = foldedApp();
+    const { client } = app.first;
+    const before = chunks(app.first);
+    client.exec(
+      "INSERT INTO _dv_ix_chunks SELECT \"column\", generation + 50, part, bytes FROM _dv_ix_chunks; INSERT INTO _dv_ix_chunks VALUES ('v', -3, 0, x'00')",
+    );
+    app.expectExact(app.connect());
+    app.put(0, 1);
+    fold(app.first);
+    expect(chunks(app.first).filter(({ generation }) => generation < 0)).toEqual([]);
+    expect(chunks(app.first)).toHaveLength(before.length + 1);
+  });
+});
+
+describe("the head", () => {
+  test.each([
+    "DELETE FROM _dv_ix_head",
+    "UPDATE _dv_ix_head SET generation = generation + 1",
+    "UPDATE _dv_ix_head SET generation = 0",
+    "UPDATE _dv_ix_head SET generation = -1",
+    "UPDATE _dv_ix_head SET seq = NULL",
+    "UPDATE _dv_ix_head SET nonce = NULL",
+    "UPDATE _dv_ix_head SET seq = seq + 1",
+    "UPDATE _dv_ix_head SET seq = seq - 1",
+    "UPDATE _dv_ix_head SET nonce = nonce + 1",
+    "UPDATE _dv_ix_head SET format = 0",
+    "UPDATE _dv_ix_head SET \"column\" = 'other'",
+  ])("%s", async (sql) => {
+    const app = foldedApp();
+    app.put(0, 3);
+    app.first.client.exec(sql);
+    const cold = app.connect();
+    expect(app.expectExact(cold)).toMatchObject(certified);
+    await optimize(cold.db, app.index);
+    const after = app.connect({ readonly: true });
+    expect(app.expectExact(after)).toMatchObject(certified);
+    expect(after.events).toEqual([]);
+    const heads = app.first.client.prepare("SELECT format FROM _dv_ix_head WHERE \"column\" = 'v'").pluck().all();
+    expect(heads).toEqual([CHUNK_FORMAT]);
+  });
+});
+
+describe("what a newer version has written is never overwritten", () => {
+  test("a head of a newer format", async () => {
+    const app = foldedApp();
+    app.first.client.exec("UPDATE _dv_ix_head SET format = 2");
+    await expectKept(app);
+  });
+
+  test.each(["model", "rows", "manifest"] as const)("a %s of a newer format", async (kind) => {
+    const app = foldedApp();
+    const [generation, part] = partsOf(app.first)[kind];
+    alter(app.first, [generation, part], (bytes) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      const header = {
+        kind,
+        owner: ownerOf("ix", "v"),
+        unit: BigInt(generation),
+        stamp: view.getBigInt64(24, true),
+        part,
+        count: view.getUint32(36, true),
+      };
+      return Buffer.from(encodeChunk({ ...header, format: 2 }, Uint8Array.from(bytes.subarray(48))));
+    });
+    await expectKept(app);
+  });
+
+  async function expectKept(app: App): Promise<void> {
+    const dump = () => app.first.client.prepare("SELECT * FROM _dv_ix_chunks").raw().all();
+    const before = dump();
+    const older = app.connect({}, { maintenance: "auto" });
+    app.expectExact(older);
+    app.put(0, 3);
+    app.expectExact(older);
+    await expect(optimize(older.db, app.index)).rejects.toThrow(IndexFormatError);
+    // A timer for the automatic fold has been set by then, and does as little.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(dump()).toEqual(before);
+    expect(older.events.filter(({ code }) => code !== "CORRUPTION")).toEqual([]);
+  }
+});
+
+describe("a log that somebody has cut", () => {
+  test.each([
+    ["all of it", "DELETE FROM _dv_ix_log"],
+    ["all up to the generation", "DELETE FROM _dv_ix_log WHERE seq <= (SELECT seq FROM _dv_ix_head)"],
+    ["the row the generation stands on", "DELETE FROM _dv_ix_log WHERE seq = (SELECT seq FROM _dv_ix_head)"],
+    ["a row in the middle", "DELETE FROM _dv_ix_log WHERE seq = (SELECT seq + 2 FROM _dv_ix_head)"],
+    ["all but the last", "DELETE FROM _dv_ix_log WHERE seq < (SELECT max(seq) FROM _dv_ix_log)"],
+  ])("%s", async (_, sql) => {
+    const app = foldedApp();
+    const live = app.connect();
+    app.expectExact(live);
+    app.put(0, 5);
+    app.expectExact(live);
+    app.put(5, 10);
+    app.first.client.exec(sql);
+    for (const connection of [app.connect(), live]) app.expectExact(connection);
+    app.put(20, 25);
+    for (const connection of [app.connect(), live]) expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(await optimize(app.first.db, app.index)).toMatchObject({ rows: 4300 });
+    for (const connection of [app.connect(), live]) expect(app.expectExact(connection)).toMatchObject(certified);
+  });
+
+  test("a cleared log begins again with the next fold, also where nothing is written", async () => {
+    const app = foldedApp();
+    app.first.client.exec("DELETE FROM _dv_ix_log");
+    const cold = app.connect({}, { maintenance: "auto" });
+    expect(app.expectExact(cold)).toMatchObject({
+      plan: "bare scan",
+      fallback: "the log of index ix has been cleared",
+    });
+    await until(() => cold.events.some(({ code }) => code === "FOLD"));
+    expect(app.expectExact(cold)).toMatchObject(certified);
+    expect(app.expectExact(app.connect({ readonly: true }))).toMatchObject(certified);
+  });
+
+  test("rows cut off behind the generation: who has followed them reads them again", () => {
+    const app = foldedApp();
+    const live = app.connect();
+    app.put(0, 5);
+    app.expectExact(live);
+    app.first.client.exec("DELETE FROM _dv_ix_log WHERE seq > (SELECT seq FROM _dv_ix_head)");
+    expect(app.expectExact(live)).toMatchObject(certified);
+  });
+});
+
+test("an automatic fold heals as well, and tells of damage that no query has met", async () => {
+  const app = foldedApp();
+  const live = app.connect({}, { maintenance: "auto" });
+  alter(app.first, partsOf(app.first).rows, (bytes) => {
+    bytes[500]! ^= 1;
+    return bytes;
+  });
+  app.expectExact(live);
+  await until(() => live.events.some(({ code }) => code === "FOLD"));
+  const after = app.connect({ readonly: true });
+  expect(app.expectExact(after)).toMatchObject(certified);
+  expect(after.events).toEqual([]);
+  expect(live.events.map(({ code }) => code)).toEqual(["CORRUPTION", "FOLD"]);
+
+  alter(app.first, partsOf(app.first).model, (bytes) => bytes.subarray(1));
+  app.put(0, 1);
+  await optimize(live.db, app.index);
+  expect(live.events.map(({ code }) => code)).toEqual(["CORRUPTION", "FOLD", "CORRUPTION"]);
+  app.expectExact(app.connect());
+});
+
+test("a small index that is damaged is healed by itself, though it would not be written by itself", async () => {
+  const app = new App({ rows: 40 });
+  fold(app.first);
+  app.first.client.exec("UPDATE _dv_ix_chunks SET bytes = zeroblob(60)");
+  const live = app.connect({}, { maintenance: "auto" });
+  app.expectExact(live);
+  await until(() => live.events.some(({ code }) => code === "FOLD"));
+  const after = app.connect();
+  app.expectExact(after);
+  expect(after.events).toEqual([]);
+});
+
+test("damaged chunks of an index larger than the budget are healed, too", async () => {
+  const app = foldedApp();
+  alter(app.first, partsOf(app.first).rows, (bytes) => {
+    bytes[500]! ^= 1;
+    return bytes;
+  });
+  const live = app.connect({}, { maintenance: "auto", memoryBudget: 0 });
+  expect(app.expectExact(live)).toMatchObject({ plan: "bare scan" });
+  await until(() => live.events.some(({ code }) => code === "FOLD"));
+  expect(app.expectExact(live)).toMatchObject(certified);
+});
+
+test("chunks that go bad under a query that streams them: the answer is the table's", async () => {
+  const app = foldedApp();
+  const live = app.connect({}, { memoryBudget: 0 });
+  expect(app.expectExact(live)).toMatchObject(certified);
+  alter(app.first, partsOf(app.first).rows, (bytes) => {
+    bytes[500]! ^= 1;
+    return bytes;
+  });
+  expect(app.expectExact(live)).toMatchObject({ plan: "bare scan" });
+  expect(live.events.filter(({ code }) => code === "CORRUPTION")).toHaveLength(1);
+  await optimize(live.db, app.index);
+  expect(app.expectExact(live)).toMatchObject(certified);
+});
+
+test("codes that were loaded before the damage go on, and release lets go of them", () => {
+  const app = foldedApp();
+  const live = app.connect();
+  app.expectExact(live);
+  app.first.client.exec("DELETE FROM _dv_ix_chunks");
+  expect(app.expectExact(live)).toMatchObject(certified);
+  expect(live.events).toEqual([]);
+  release(live.db);
+  expect(nearest(live.db, app.table.v, [1, 2, 3, 4]).all()).toHaveLength(10);
+  expect(live.events).toEqual([expect.objectContaining(corruption)]);
+});
