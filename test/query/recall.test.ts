@@ -148,6 +148,21 @@ describe("1-bit codes alone", () => {
     expect(await optimize(copy, index)).toBeDefined();
   });
 
+  test("beyond the memory budget they are read from disk by each query, with the same answers", async () => {
+    const { client, db, queries } = await filled(steep, false);
+    const copy = drizzle({ client: new Database(client.serialize()), schema: { docs } });
+    configure(copy, { memoryBudget: 0, maintenance: "manual" });
+    for (const query of queries.slice(0, 10)) {
+      for (const where of [undefined, lte(docs.id, 500)]) {
+        const asked = { recall: 0.95, limit: 5, where };
+        expect(nearest(copy, docs.embedding, query, asked).explain().plan).toBe("1-bit scan");
+        expect(nearest(copy, docs.embedding, query, asked).all()).toEqual(
+          nearest(db, docs.embedding, query, asked).all(),
+        );
+      }
+    }
+  });
+
   test("rows that are no vector are counted, and come back when they are mended", async () => {
     const { client, db, queries } = await filled(steep, false);
     const broken = Buffer.from(Float32Array.from({ length: DIMENSIONS }, (_, i) => (i === 3 ? Number.NaN : 1)).buffer);
