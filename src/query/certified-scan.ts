@@ -130,6 +130,10 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
       ms: { catchUp: ready - start, scan: scanMs, score: end - ready - scanMs },
     };
   } catch (error) {
+    if (error instanceof RangeError) {
+      forgetCodes(driver.connection);
+      return { refusal: `there is no memory for a search of the codes: ${error.message}` };
+    }
     if (!(error instanceof CodesContradicted)) throw error;
     forgetCodes(driver.connection);
     return { refusal: `the codes contradict the table: ${error.message}`, isFault: true };

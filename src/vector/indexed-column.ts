@@ -81,6 +81,14 @@ export class ColumnReader {
     return values.flatMap(([value]) => (value instanceof Uint8Array && value.byteLength === bytes ? [value] : []));
   }
 
+  /** Whether the map of keys and ids has every row; a table whose key is the id needs none. */
+  *hasAllIds(): Steps<boolean> {
+    const { map } = this.#identity;
+    if (!map) return true;
+    const rows: Row[] = yield { type: "rows", sql: `SELECT 1 FROM ${map.unmapped} LIMIT 1`, params: [] };
+    return rows.length === 0;
+  }
+
   /** Rows of the table. */
   *count(): Steps<number> {
     const rows: Row[] = yield { type: "rows", sql: `SELECT count(*) FROM ${this.#identity.ids}`, params: [] };

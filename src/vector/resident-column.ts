@@ -292,6 +292,15 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
       needsFold: true,
     };
   }
+  if (!(yield* new ColumnReader(column).hasAllIds())) {
+    return {
+      codes: undefined,
+      cursor: [],
+      storedTo: undefined,
+      refusal: `rows of ${column.table.name} have no id in the index ${definition.name}`,
+      needsFold: false,
+    };
+  }
   const codes = new ResidentCodes(yield* fitSpace(column));
   room.begin(codes);
   let taken = 0;

@@ -15,7 +15,7 @@ import { World, type WorldOptions } from "./world.ts";
  * `npm run test:model -- 600` runs ten minutes. A failure prints the seed and the path; `MODEL_SEED=… MODEL_PATH=…` runs that
  * one alone, and `MODEL_SHRINK=1` makes it small enough to keep in `fixtures/`.
  */
-const RUNS = Number(process.env.MODEL_RUNS ?? 4);
+const RUNS = Number(process.env.MODEL_RUNS ?? 2);
 const SEED = Number(process.env.MODEL_SEED ?? 1);
 const STEPS = Number(process.env.MODEL_STEPS ?? 100);
 const PATH = process.env.MODEL_PATH;
