@@ -1,5 +1,6 @@
 import type { RowCode } from "./coder.ts";
 import { BASE, grow, instantiate, type Memory, roundUp } from "./module.ts";
+import { loadRuns, saveRuns } from "./runs.ts";
 import { scalarCodeKernel } from "./scalar-code-scan.ts";
 
 /**
@@ -230,22 +231,12 @@ export class CodeBlocks {
 
   /** Bytes of the first `rows` rows of a slot, run by run, without gaps: what `load` takes. */
   save(slot: number, rows: number): Uint8Array {
-    const bytes = new Uint8Array(rowBytes(this.shape) * rows);
-    let at = 0;
-    for (const [from, length] of this.#runs(slot, rows)) {
-      bytes.set(new Uint8Array(this.#buffer, from, length), at);
-      at += length;
-    }
-    return bytes;
+    return saveRuns(this.#buffer, this.#runs(slot, rows), rowBytes(this.shape) * rows);
   }
 
   /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
   load(slot: number, rows: number, bytes: Uint8Array): void {
-    let at = 0;
-    for (const [to, length] of this.#runs(slot, rows)) {
-      new Uint8Array(this.#buffer, to, length).set(bytes.subarray(at, at + length));
-      at += length;
-    }
+    loadRuns(this.#buffer, this.#runs(slot, rows), bytes);
   }
 
   /** Begins a scan. The blocks are handed to it one by one; until it is over no other may begin, and no slot be taken. */

@@ -1,4 +1,5 @@
 import { BASE, grow, instantiate, type Memory, roundUp } from "./module.ts";
+import { loadRuns, saveRuns } from "./runs.ts";
 import { GONE, scalarOneBitKernel } from "./scalar-one-bit.ts";
 
 /**
@@ -264,22 +265,12 @@ export class OneBitBlocks {
 
   /** Bytes of the first `rows` rows of a slot, run by run, without gaps: what `load` takes. */
   save(slot: number, rows: number): Uint8Array {
-    const bytes = new Uint8Array(oneBitBytes(this.shape.width, rows));
-    let at = 0;
-    for (const [from, length] of this.#runs(slot, rows)) {
-      bytes.set(new Uint8Array(this.#buffer, from, length), at);
-      at += length;
-    }
-    return bytes;
+    return saveRuns(this.#buffer, this.#runs(slot, rows), oneBitBytes(this.shape.width, rows));
   }
 
   /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
   load(slot: number, rows: number, bytes: Uint8Array): void {
-    let at = 0;
-    for (const [to, length] of this.#runs(slot, rows)) {
-      new Uint8Array(this.#buffer, to, length).set(bytes.subarray(at, at + length));
-      at += length;
-    }
+    loadRuns(this.#buffer, this.#runs(slot, rows), bytes);
   }
 
   /**

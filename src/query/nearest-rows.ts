@@ -26,6 +26,11 @@ export class NearestRows {
     return this.#bound;
   }
 
+  /** Whether `k` rows are kept. */
+  get isFull(): boolean {
+    return this.#heap.length === this.#k;
+  }
+
   offer(distance: number, key: Row): void {
     const heap = this.#heap;
     const candidate = { distance, key };

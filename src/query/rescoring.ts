@@ -42,17 +42,15 @@ export class Rescoring {
   readonly #nearest: NearestRows;
   readonly #scorer: Scorer;
   readonly #bounds: Bounds;
-  readonly #k: number;
   readonly #bytes: number;
 
-  private constructor({ request, column, db, encoded, bounds, k }: RescoringInput, nearest: NearestRows) {
+  private constructor({ request, column, db, encoded, bounds }: RescoringInput, nearest: NearestRows) {
     const { id, rows } = identityOf(column.definition, column.table);
     const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
     this.sql = `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
     this.#nearest = nearest;
     this.#scorer = scorerFor({ shape: request.shape, metric: request.metric, query: encoded });
     this.#bounds = bounds;
-    this.#k = k;
     this.#bytes = vectorBytes(request.shape);
   }
 
@@ -71,7 +69,7 @@ export class Rescoring {
   }
 
   get isFull(): boolean {
-    return this.#nearest.sorted().length === this.#k;
+    return this.#nearest.isFull;
   }
 
   sorted(): Candidate[] {

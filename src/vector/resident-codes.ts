@@ -1,6 +1,6 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
-import { type CodeKernel, codeKernel } from "../kernel/code-scan.ts";
+import { type CodeKernel, codeKernel, type Scan } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { oneBitRowBytes } from "../kernel/one-bit.ts";
 import type { SpaceQuery } from "./code-space.ts";
@@ -71,6 +71,9 @@ export interface StoredBlock {
 
 /** Gives the codes of a block that is not in memory. */
 export type ReadCodes = (source: BlockSource) => Steps<Uint8Array>;
+
+/** What a scan of either kind of codes is given. */
+type BlockScan = Pick<Scan, "block" | "again">;
 
 interface Block {
   readonly ids: BigInt64Array;
@@ -238,27 +241,10 @@ export class ResidentCodes {
 
   /** Undefined where more than `most` rows survive. */
   *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<CodesFound | undefined> {
-    const { capacity } = this.#codes;
-    const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
-    try {
-      const scan = this.#codes.scan({ query: query.coded, k, floor: query.floorOf(maxDistance), most });
-      do {
-        for (const [n, block] of this.#blocks.entries()) {
-          const mask = among?.maskOf(n);
-          if (among && !mask) continue;
-          const slot = block.slot ?? visiting!;
-          if (block.slot === undefined) this.#fill(slot, block, yield* read(block.source!));
-          scan.block(slot, block.count, n * capacity, mask);
-        }
-      } while (scan.again());
-      const found = scan.survivors();
-      if (!found) return undefined;
-      const survivors = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
-      survivors.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
-      return { survivors, threshold: scan.threshold, bytesRead: scan.bytesRead };
-    } finally {
-      if (visiting !== undefined) this.#codes.free(visiting);
-    }
+    const begin = () => this.#codes.scan({ query: query.coded, k, floor: query.floorOf(maxDistance), most });
+    const scan = yield* this.#visit(begin, among, read);
+    const found = scan.survivors();
+    return found && { survivors: this.#ranked(found), threshold: scan.threshold, bytesRead: scan.bytesRead };
   }
 
   /**
@@ -273,11 +259,27 @@ export class ResidentCodes {
 
   /** The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`. */
   *searchLikely({ query, k, maxDistance, most, among }: LikelySearch, read: ReadCodes): Steps<Likely | undefined> {
+    const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
+    const scan = yield* this.#visit(() => this.#codes.scanBits({ query: query.coded, k, floor, most }), among, read);
+    const found = scan.found();
+    if (!found) return undefined;
+    return {
+      threshold: found.threshold,
+      rows: () => this.#ranked(found),
+      selection: () => {
+        const likely = this.selection();
+        for (const at of found.rows) likely.addPlace(at);
+        return likely;
+      },
+    };
+  }
+
+  /** Hands the blocks that are asked to a scan, those on disk through one slot that is taken before it begins. */
+  *#visit<TScan extends BlockScan>(begin: () => TScan, among: Selection | undefined, read: ReadCodes): Steps<TScan> {
     const { capacity } = this.#codes;
     const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
     try {
-      const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
-      const scan = this.#codes.scanBits({ query: query.coded, k, floor, most });
+      const scan = begin();
       do {
         for (const [n, block] of this.#blocks.entries()) {
           const mask = among?.maskOf(n);
@@ -287,23 +289,16 @@ export class ResidentCodes {
           scan.block(slot, block.count, n * capacity, mask);
         }
       } while (scan.again());
-      const found = scan.found();
-      if (!found) return undefined;
-      return {
-        threshold: found.threshold,
-        rows: () => {
-          const rows = Array.from(found.rows, (at, i) => ({ id: this.#idOf(at), upper: found.uppers[i]! }));
-          return rows.sort((a, b) => (a.upper === b.upper ? 0 : b.upper - a.upper));
-        },
-        selection: () => {
-          const likely = this.selection();
-          for (const at of found.rows) likely.addPlace(at);
-          return likely;
-        },
-      };
+      return scan;
     } finally {
       if (visiting !== undefined) this.#codes.free(visiting);
     }
+  }
+
+  /** The rows found, best bound first. */
+  #ranked({ rows, uppers }: { readonly rows: Int32Array; readonly uppers: ArrayLike<number> }): Survivor[] {
+    const ranked = Array.from(rows, (at, i) => ({ id: this.#idOf(at), upper: uppers[i]! }));
+    return ranked.sort((x, y) => (x.upper === y.upper ? 0 : y.upper - x.upper));
   }
 
   #skip(id: bigint, why: Skip): void {
