@@ -2,29 +2,12 @@ import { copyFileSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { search } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
-import { APP_NAMES, APPS, createApp, randomStatement } from "../reliability/app.ts";
-import { seeded } from "../reliability/random.ts";
+import { APP_NAMES, APPS, createApp } from "../reliability/app.ts";
+import { open, write } from "../reliability/opened.ts";
 import { expectAnswers, expectInStep } from "../reliability/witness.ts";
-
-function open(file: string) {
-  const client = new Database(file);
-  onTestFinished(() => void client.close());
-  return { client, db: drizzle({ client }) as any };
-}
-
-function write(client: Database.Database, name: keyof typeof APPS, seed: number, statements = 40): void {
-  const random = seeded(seed);
-  for (let i = 0; i < statements; i++) {
-    try {
-      client.exec(randomStatement(random, APPS[name]));
-    } catch (error) {
-      expect((error as { code: string }).code).toMatch(/^SQLITE_CONSTRAINT/);
-    }
-  }
-}
 
 describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
   const app = APPS[name];
@@ -46,7 +29,7 @@ describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
       });
       const copy = open(kept);
       await expectInStep(copy.client, app, 2);
-      write(live.client, name, 9);
+      write(live.client, name, 9, 40);
       live.client.exec("INSERT INTO t (id, txt) VALUES (999999, 'lostfuture')");
       expectAnswers(live, app, 2);
       expect(search(live.db, app.index, "lostfuture").all()).toHaveLength(1);
@@ -54,7 +37,7 @@ describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
       await copy.client.backup(file);
       expect(search(live.db, app.index, "lostfuture").all()).toHaveLength(0);
       await expectInStep(live.client, app);
-      write(live.client, name, 10);
+      write(live.client, name, 10, 40);
       await expectInStep(live.client, app);
     },
   );
@@ -64,7 +47,7 @@ describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
     const [file, copy] = [join(folder, "live.db"), join(folder, "copy.db")];
     createApp(file, name, "wal");
     const live = open(file);
-    write(live.client, name, 4);
+    write(live.client, name, 4, 40);
     live.client.exec(`VACUUM INTO '${copy}'`);
     await expectInStep(open(copy).client, app);
     live.client.exec("VACUUM");
@@ -80,7 +63,7 @@ describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
     createApp(file, name, "wal");
     const live = open(file);
     expectAnswers(live, app, 2);
-    write(live.client, name, 5);
+    write(live.client, name, 5, 40);
     for (const suffix of ["", "-wal"]) if (existsSync(file + suffix)) copyFileSync(file + suffix, copy + suffix);
     const other = open(copy);
     for (let round = 0; round < 3; round++) {
@@ -99,17 +82,17 @@ describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
     const [file, kept] = [join(folder, "live.db"), join(folder, "kept.db")];
     createApp(file, name, "wal");
     const before = new Database(file);
-    write(before, name, 6);
+    write(before, name, 6, 40);
     before.pragma("wal_checkpoint(TRUNCATE)");
     copyFileSync(file, kept);
-    write(before, name, 7);
+    write(before, name, 7, 40);
     expectAnswers({ client: before, db: drizzle({ client: before }) }, app, 2);
     before.close();
     for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
     copyFileSync(kept, file);
     const restored = open(file);
     await expectInStep(restored.client, app);
-    write(restored.client, name, 8);
+    write(restored.client, name, 8, 40);
     await expectInStep(restored.client, app);
   });
 });

@@ -7,8 +7,8 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { configure, ensureSearchIndexes, nearest, type SearchEvent, search } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
-import { APP_NAMES, APPS, createApp, createStatements, randomStatement } from "./app.ts";
-import { seeded } from "./random.ts";
+import { APP_NAMES, APPS, createApp, createStatements } from "./app.ts";
+import { open, write } from "./opened.ts";
 import { expectAnswers, expectInStep } from "./witness.ts";
 
 // On a busy machine the many questions of one test take a while.
@@ -18,23 +18,6 @@ function fileOf(name: keyof typeof APPS, journal: "wal" | "delete"): string {
   const file = join(temporaryFolder(), "app.db");
   createApp(file, name, journal);
   return file;
-}
-
-function open(file: string, options?: Database.Options) {
-  const client = new Database(file, options);
-  onTestFinished(() => void client.close());
-  return { client, db: drizzle({ client }) as any };
-}
-
-function write(client: Database.Database, name: keyof typeof APPS, seed: number, statements = 60): void {
-  const random = seeded(seed);
-  for (let i = 0; i < statements; i++) {
-    try {
-      client.exec(randomStatement(random, APPS[name]));
-    } catch (error) {
-      expect((error as { code: string }).code).toMatch(/^SQLITE_CONSTRAINT/);
-    }
-  }
 }
 
 describe.each(APP_NAMES)("locks, %s keys", (name) => {
@@ -59,7 +42,7 @@ describe.each(APP_NAMES)("locks, %s keys", (name) => {
     const [late, other] = [open(file, { timeout: 0 }), open(file)];
     late.client.exec("BEGIN");
     expectAnswers(late, app, 1);
-    write(other.client, name, 2);
+    write(other.client, name, 2, 60);
     const write1 = () => late.client.exec("UPDATE t SET u = NULL");
     expect(write1).toThrow(expect.objectContaining({ code: "SQLITE_BUSY_SNAPSHOT" }));
     expectAnswers(late, app);
@@ -89,7 +72,7 @@ describe.each(APP_NAMES)("locks, %s keys", (name) => {
     writer.client.exec(
       `WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000) INSERT INTO _dv_ix_log (id) SELECT i % 60 FROM n`,
     );
-    write(writer.client, name, 3);
+    write(writer.client, name, 3, 60);
     expectAnswers(reader, app);
     await expectInStep(open(file).client, app);
   });
@@ -111,7 +94,7 @@ describe("55: databases that cannot be written", () => {
           expectAnswers(reader, app);
           expect(changes.get()).toBe(before);
         }
-        write(writer.client, "text", round);
+        write(writer.client, "text", round, 60);
       }
     },
   );
@@ -166,7 +149,7 @@ test("63: defaultSafeIntegers, unsafeMode and verbose change no answer", async (
   client.defaultSafeIntegers(true);
   client.unsafeMode(true);
   expectAnswers({ client, db }, APPS.integer);
-  write(client, "integer", 5);
+  write(client, "integer", 5, 60);
   expectAnswers({ client, db }, APPS.integer);
   expect(statements.length).toBeGreaterThan(0);
 });
@@ -188,7 +171,7 @@ test("78: the same statements twice give the same answers, to the last bit", () 
     ensureSearchIndexes(db, [APPS.text.index]);
     const answers: unknown[] = [];
     for (let round = 0; round < 5; round++) {
-      write(client, "text", round);
+      write(client, "text", round, 60);
       answers.push(nearest(db, APPS.text.table.v, [1, 2, round] as any, { metric: "l2" as any }).all());
       answers.push(search(db, APPS.text.index, "red walking").all());
     }
