@@ -40,7 +40,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   function answer(step: Step): unknown {
     if (step.type === "rows") return statement(step);
     if (step.type === "stream") return scan(step, step.sql, step.params);
-    if (step.type === "select") return step.build(db).prepare().all(step.values);
+    if (step.type === "select") return step.prepare(db).all(step.values);
     const { sql, params } = logged(step);
     if (step.type === "query") return prepare(client, sql).all(...params);
     return scan(step, sql, params);
@@ -154,7 +154,7 @@ function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {
 function inSnapshot<T>(client: Database, work: (snapshot: Snapshot) => T): T {
   if (client.inTransaction) return work({ isShared: true });
   try {
-    client.prepare("BEGIN").run();
+    cached(client, "BEGIN").run();
   } catch (error) {
     if (isBusy(error)) return work({ isShared: true });
     throw error;
@@ -163,7 +163,7 @@ function inSnapshot<T>(client: Database, work: (snapshot: Snapshot) => T): T {
     return work({ isShared: false });
   } finally {
     // SQLite itself ends the transaction on a few errors.
-    if (client.inTransaction) client.prepare("COMMIT").run();
+    if (client.inTransaction) cached(client, "COMMIT").run();
   }
 }
 

@@ -23,7 +23,12 @@ export type Result<TKind extends Kind, T> = TKind extends "sync" ? T : Promise<T
 /** A Drizzle select builder, as far as it is used here. */
 export interface SelectBuilder {
   toSQL(): { sql: string; params: unknown[] };
-  prepare(): { all(values?: Record<string, unknown>): any };
+  prepare(): PreparedSelect;
+}
+
+/** A select that Drizzle has built once, to be run with values for its placeholders. */
+export interface PreparedSelect {
+  all(values?: Record<string, unknown>): any;
 }
 
 /** A row as the driver gives it, in the order of the selection; integers as bigint, blobs as bytes. */
@@ -50,7 +55,7 @@ export interface ScanStep {
 /** A select that Drizzle runs, maps and logs. */
 export interface SelectStep {
   readonly type: "select";
-  build(db: DbLike): SelectBuilder;
+  prepare(db: DbLike): PreparedSelect;
   readonly values: Record<string, unknown>;
 }
 

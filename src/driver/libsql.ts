@@ -120,7 +120,7 @@ async function drive<T>(steps: Steps<T>, db: DbLike, session: Session, executor:
 
 async function answer(step: Step, db: DbLike, session: Session, executor: Executor): Promise<unknown> {
   if (step.type === "rows") return rowsOf(await executor.execute({ sql: step.sql, args: [...step.params] }));
-  if (step.type === "select") return step.build(db).prepare().all(step.values);
+  if (step.type === "select") return step.prepare(db).all(step.values);
   if (step.type === "scan") return scan(step, db, session, executor);
   if (step.type === "stream") return stream(step, executor);
   return rowsOf(await execute(step.build(db), step.values, session, executor));

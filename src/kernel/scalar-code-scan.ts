@@ -11,16 +11,23 @@ export function scalarCodeKernel(): CodeKernel {
   const number = (at: number) => view.getFloat64(at, true);
   const integer = (at: number) => view.getUint32(at, true);
 
-  function dot(codes: number, query: number, width: number): number {
-    const u = new Int8Array(buffer, codes, width);
+  function dot(u: Int8Array, query: number, width: number): number {
     const w = new Int16Array(buffer, query, width);
     let sum = 0;
     for (let i = 0; i < width; i++) sum += u[i]! * w[i]!;
     return sum;
   }
 
-  function differing(codes: number, query: number, width: number): number {
-    const u = new Uint8Array(buffer, codes, width);
+  /** A row's head, whose pieces of 16 bytes lie between those of three others. */
+  function headOf(block: number, row: number, width: number): Int8Array {
+    const head = new Int8Array(width);
+    const group = block + (row & ~3) * width + (row & 3) * 16;
+    for (let i = 0; i < width; i += 16) head.set(new Int8Array(buffer, group + i * 4, 16), i);
+    return head;
+  }
+
+  function differing(codes: Int8Array, query: number, width: number): number {
+    const u = Uint8Array.from(codes);
     const w = new Uint8Array(buffer, query, width);
     let sum = 0;
     for (let i = 0; i < width; i++) {
@@ -115,7 +122,7 @@ export function scalarCodeKernel(): CodeKernel {
         const offset = param(0);
         if (offset === Number.NEGATIVE_INFINITY) continue;
         const scale = param(1);
-        const product = step * scale * dot(block + row * headBytes, weights, headBytes);
+        const product = step * scale * dot(headOf(block, row, headBytes), weights, headBytes);
         let estimate = product + offset;
         let doubt = param(2) * perError + scale * perScale + constant;
         let size = Math.abs(product) + Math.abs(offset);
@@ -125,7 +132,8 @@ export function scalarCodeKernel(): CodeKernel {
           if (!(upper >= number(state))) continue;
           view.setInt32(state + 36, integer(state + 36) + 1, true);
           const tailScale = param(4);
-          const tailProduct = tailStep * tailScale * dot(tails + row * tailBytes, weights + headBytes * 2, tailBytes);
+          const tail = new Int8Array(buffer, tails + row * tailBytes, tailBytes);
+          const tailProduct = tailStep * tailScale * dot(tail, weights + headBytes * 2, tailBytes);
           estimate += tailProduct;
           doubt += param(5) * perTailError + tailScale * perTailScale;
           size += Math.abs(tailProduct);
@@ -140,7 +148,7 @@ export function scalarCodeKernel(): CodeKernel {
       const offsets = block + width * capacity;
       for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const estimate = view.getFloat32(offsets + row * 4, true) - differing(block + row * width, query, width);
+        const estimate = view.getFloat32(offsets + row * 4, true) - differing(headOf(block, row, width), query, width);
         if (estimate < number(state) || estimate === Number.NEGATIVE_INFINITY) continue;
         note(state, first + row, estimate);
         offer(state, estimate);

@@ -1,9 +1,9 @@
 import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
-import type { DbLike, Row, SelectBuilder, SelectStep } from "../driver/driver.ts";
+import type { DbLike, PreparedSelect, Row, SelectBuilder, SelectStep } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { configOf } from "../schema/vector-column.ts";
-import { keyPart, keysToJson } from "./key.ts";
+import { keyPart, keysForm, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 
 /** A row that was found, by its primary key. */
@@ -22,9 +22,22 @@ const KEYS = "_dv_keys";
  *
  * @throws {InvalidOptionError} when `select` is no object of fields, is empty, or takes a name that hits use
  */
-export function fieldsOf({ columns }: KeyedTable, select: unknown, reserved: readonly string[]): Fields {
-  if (select !== undefined) checkFields(select, "select");
-  const fields = (select as Fields | undefined) ?? withoutVectors(columns);
+export function fieldsOf(keyed: KeyedTable, select: unknown, reserved: readonly string[]): Fields {
+  if (select !== undefined) return checkedFields(select, reserved);
+  let fields = defaults.get(keyed);
+  if (!fields) {
+    fields = checkedFields(withoutVectors(keyed.columns), reserved);
+    defaults.set(keyed, fields);
+  }
+  return fields;
+}
+
+/** What is read where nothing is selected: the same object for each table, so that its select is built once. */
+const defaults = new WeakMap<KeyedTable, Fields>();
+
+function checkedFields(select: unknown, reserved: readonly string[]): Fields {
+  checkFields(select, "select");
+  const fields = select as Fields;
   const taken = Object.keys(fields).find((name) => name === RANK || reserved.includes(name));
   if (taken !== undefined) {
     throw new InvalidOptionError({
@@ -94,13 +107,33 @@ export function hitsSelect(
   return builder.$withCache?.(false) ?? builder;
 }
 
+/** The values of the placeholders in `hitsSelect`. */
+export function hitsValues(candidates: readonly Keyed[]): Record<string, unknown> {
+  return { [KEYS]: keysToJson(candidates.map(({ key }) => key)) };
+}
+
 /** The step that reads the rows of the candidates; see `attach`. */
 export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Keyed[]): SelectStep {
   return {
     type: "select",
-    build: (db) => hitsSelect(db, table, fields, candidates),
-    values: { [KEYS]: keysToJson(candidates.map(({ key }) => key)) },
+    prepare: (db) => preparedSelect(db, table, fields, candidates),
+    values: hitsValues(candidates),
   };
+}
+
+/** Selects that Drizzle has built: for the same fields, on the same handle, with keys of the same form. */
+const prepared = new WeakMap<Fields, WeakMap<DbLike, Map<string, PreparedSelect>>>();
+
+/** The select of hits; built by Drizzle once, which takes longer than to run it. */
+function preparedSelect(db: DbLike, table: KeyedTable, fields: Fields, candidates: readonly Keyed[]): PreparedSelect {
+  const handles = prepared.get(fields) ?? new WeakMap();
+  prepared.set(fields, handles);
+  const selects: Map<string, PreparedSelect> = handles.get(db) ?? new Map();
+  handles.set(db, selects);
+  const form = keysForm(candidates.map(({ key }) => key));
+  const select = selects.get(form) ?? hitsSelect(db, table, fields, candidates).prepare();
+  selects.set(form, select);
+  return select;
 }
 
 /** Drizzle's rows with what `extra` adds to each, from the candidate it belongs to. */

@@ -3,7 +3,7 @@ import { toBytes, vectorBytes } from "../codec/codec.ts";
 import type { DbLike, QueryStep, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { ZeroQueryError } from "../errors.ts";
 import { scorerFor } from "../kernel/kernel.ts";
-import { fetchStep } from "./fetch.ts";
+import { hitsSelect, hitsValues } from "./fetch.ts";
 import { type Chosen, findNearest, reportSkipped } from "./find-nearest.ts";
 import type { Leg } from "./fusion.ts";
 import { columnOf, type HybridRequest } from "./hybrid-request.ts";
@@ -137,8 +137,12 @@ function* scoreOthers(leg: Answered, candidates: readonly Candidate[], { values 
   const known = new Set(leg.found.map(({ id }) => id));
   const missing = candidates.filter(({ id }) => !known.has(id));
   if (missing.length === 0) return;
-  const fetch = fetchStep(request.keyed, { vector: sql`${request.column}` }, missing);
-  const step: QueryStep = { ...fetch, type: "query" };
+  const fields = { vector: sql`${request.column}` };
+  const step: QueryStep = {
+    type: "query",
+    build: (db) => hitsSelect(db, request.keyed, fields, missing),
+    values: hitsValues(missing),
+  };
   const rows: Row[] = yield step;
   const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
   const expected = vectorBytes(request.shape);

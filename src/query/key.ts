@@ -74,6 +74,13 @@ export function keyPart(json: SQL, index: number, parts: number, keys: readonly 
   return sql`case json_type(${json}, ${path("")}) when 'array' then unhex(json_extract(${json}, ${path("[0]")})) else ${value} end`;
 }
 
+/** What the SQL of `keyPart` depends on: keys of the same form have the same. */
+export function keysForm(keys: readonly Row[]): string {
+  if (isPlain(keys)) return "";
+  const blobs = keys[0]!.map((_, i) => keys.some((key) => isBlob(key[i])));
+  return blobs.map(Number).join("");
+}
+
 function isPlain(keys: readonly Row[]): boolean {
   return keys.every((key) => key.length === 1 && !isBlob(key[0]));
 }

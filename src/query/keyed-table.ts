@@ -68,6 +68,18 @@ export function checkVectorColumn(column: Column<any, any, any>): SQLiteTable {
  * @throws {UnsupportedKeyError} when the table declares no primary key, or one with nullable parts
  */
 export function keyedTable(table: SQLiteTable): KeyedTable {
+  let keyed = keyedTables.get(table);
+  if (!keyed) {
+    keyed = withKey(table);
+    keyedTables.set(table, keyed);
+  }
+  return keyed;
+}
+
+/** A declared table does not change. */
+const keyedTables = new WeakMap<SQLiteTable, KeyedTable>();
+
+function withKey(table: SQLiteTable): KeyedTable {
   const name = (table as unknown as Record<symbol, string>)[ORIGINAL_NAME] ?? getTableName(table);
   const columns = getTableColumns(table) as Record<string, SQLiteColumn>;
   const all = Object.values(columns);

@@ -1,16 +1,16 @@
 import type { SQL } from "drizzle-orm";
 import type { SubqueryWithSelection } from "drizzle-orm/sqlite-core";
-import { type DbLike, driverOf, type KindOf } from "../driver/driver.ts";
+import { type DbLike, driverOf, type KindOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import type { Scorer } from "../kernel/kernel.ts";
 import type { Metric, MetricOf } from "../metric/metric.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
 import { attach, fetchStep, hitsSelect } from "./fetch.ts";
-import { findNearest, reportSkipped } from "./find-nearest.ts";
+import { type Chosen, findNearest, reportSkipped } from "./find-nearest.ts";
 import type { RowsSkipped } from "./found.ts";
 import type { DefaultRow, ElementOf, FieldOf, Flat, KeyColumns, Selected, VectorQuery } from "./hit.ts";
 import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
 import { NearestRequest } from "./nearest-request.ts";
-import { SearchQuery, type SubqueryOf } from "./search-query.ts";
+import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
 
 export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   /** Which fields a hit has, as in `db.select({...})`; default all columns but vectors. */
@@ -126,20 +126,33 @@ export function nearest<
   const driver = driverOf(db);
   const request = new NearestRequest(column, query, options);
 
+  function* find(values: Values, snapshot: Snapshot): Steps<Chosen> {
+    const found = yield* findNearest(request, { db, driver, values, snapshot });
+    reportSkipped(request, found, driver.connection);
+    return found;
+  }
+
+  function* hitsOf({ candidates }: Chosen): Steps<NearestHit<TDb, TColumn, TSelect>[]> {
+    if (candidates.length === 0) return [];
+    const rows = yield fetchStep(request.keyed, request.fields, candidates);
+    const hits = attach(rows, candidates, ({ distance }) => ({ $distance: distance }));
+    return hits as NearestHit<TDb, TColumn, TSelect>[];
+  }
+
   return new SearchQuery({
     driver,
+    *hits(values, snapshot) {
+      return yield* hitsOf(yield* find(values, snapshot));
+    },
     *answer(values, snapshot) {
       const start = performance.now();
-      const found = yield* findNearest(request, { db, driver, values, snapshot });
-      reportSkipped(request, found, driver.connection);
-      const { candidates } = found;
+      const found = yield* find(values, snapshot);
       const fetchStart = performance.now();
-      const rows = candidates.length === 0 ? [] : yield fetchStep(request.keyed, request.fields, candidates);
-      const hits = attach(rows, candidates, ({ distance }) => ({ $distance: distance }));
+      const hits = yield* hitsOf(found);
       const end = performance.now();
-      const { candidates: _, ms, ...how } = found;
+      const { candidates, ms, ...how } = found;
       return {
-        hits: hits as NearestHit<TDb, TColumn, TSelect>[],
+        hits,
         explain: {
           ...how,
           metric: request.metric,
@@ -150,9 +163,8 @@ export function nearest<
       };
     },
     *freeze(alias, snapshot) {
-      const found = yield* findNearest(request, { db, driver, values: {}, snapshot });
-      reportSkipped(request, found, driver.connection);
-      const hits = found.candidates.map(({ key, distance }) => ({ key, measure: distance }));
+      const { candidates } = yield* find({}, snapshot);
+      const hits = candidates.map(({ key, distance }) => ({ key, measure: distance }));
       return hitsSubquery(db, request.keyed, alias, "distance", request.fields, hits);
     },
   });

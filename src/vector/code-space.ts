@@ -208,7 +208,8 @@ function queriesOf({ shape, metric, centre, head, coder, mirrors = 0 }: QueryInp
   return (encoded) => {
     const q = codecOf(element).decode(encoded);
     const unit = isCosine ? inverse(normOf(q)) : 1;
-    const p = Float64Array.from(q, (value, i) => value * unit - (metric === "l2" ? centre[i]! : 0));
+    const p = new Float64Array(dimensions);
+    for (let i = 0; i < dimensions; i++) p[i] = q[i]! * unit - (metric === "l2" ? centre[i]! : 0);
     const norm = normOf(p) * (1 + 2 * gamma);
     let towardsCentre = 0;
     for (let i = 0; i < dimensions; i++) towardsCentre += p[i]! * centre[i]!;

@@ -63,17 +63,21 @@ export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
 /** The chunks of one column. */
 export class Generations {
   readonly column: StoredColumn;
-  readonly owner: Owner;
   readonly #head: string;
   readonly #chunks: string;
   #newest = 0n;
+  #owner: Owner | undefined;
 
   constructor(column: StoredColumn) {
     const { definition } = column;
     this.column = column;
-    this.owner = ownerOf(definition.name, column.column);
     this.#head = `main.${identifier(tableNameOf(definition.name, "head"))}`;
     this.#chunks = `main.${identifier(tableNameOf(definition.name, "chunks"))}`;
+  }
+
+  get owner(): Owner {
+    this.#owner ??= ownerOf(this.column.definition.name, this.column.column);
+    return this.#owner;
   }
 
   *head(): Steps<Head | undefined> {

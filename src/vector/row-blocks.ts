@@ -1,5 +1,13 @@
 import { codecOf } from "../codec/codec.ts";
-import { blockRows, CodeBlocks, type CodeKernel, rowBytes, type Scan, type ScanInput } from "../kernel/code-scan.ts";
+import {
+  blockRows,
+  CodeBlocks,
+  type CodeKernel,
+  codesBytes,
+  rowBytes,
+  type Scan,
+  type ScanInput,
+} from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import {
   OneBitBlocks,
@@ -19,7 +27,7 @@ export function spaceRowBytes(space: ColumnSpace): number {
 
 /** Bytes of the codes of `rows` rows as `RowBlocks.save` gives them. */
 export function spaceBytes(space: ColumnSpace, rows: number): number {
-  return rowBytes(space) * rows + (space.oneBit ? oneBitBytes(space.oneBit.shape.width, rows) : 0);
+  return codesBytes(space, rows) + (space.oneBit ? oneBitBytes(space.oneBit.shape.width, rows) : 0);
 }
 
 /** Rows a full block has. */
@@ -110,7 +118,7 @@ export class RowBlocks {
 
   /** Fills the first `rows` rows from what `save` gave; the length is the caller's to check. */
   load(slot: number, rows: number, bytes: Uint8Array): void {
-    const codes = rowBytes(this.space) * rows;
+    const codes = codesBytes(this.space, rows);
     this.#codes.load(slot, rows, bytes.subarray(0, codes));
     this.#bits?.load(slot, rows, bytes.subarray(codes));
   }

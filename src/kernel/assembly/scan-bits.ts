@@ -10,13 +10,13 @@ function total(v: v128): f64 {
   );
 }
 
-/** Number of bits that differ; `width` bytes, a multiple of 16. */
+/** Number of bits that differ; `width` bytes, a multiple of 16, of which 16 lie in every 64. */
 // @ts-ignore: decorator
 @inline
 function differing(codes: usize, query: usize, width: usize): f64 {
   let sum = i32x4.splat(0);
   for (let i: usize = 0; i < width; i += 16) {
-    const bits = i8x16.popcnt(v128.xor(v128.load(codes + i), v128.load(query + i)));
+    const bits = i8x16.popcnt(v128.xor(v128.load(codes + (i << 2)), v128.load(query + i)));
     sum = i32x4.add(sum, i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(bits)));
   }
   return total(sum);
@@ -26,10 +26,11 @@ function differing(codes: usize, query: usize, width: usize): f64 {
 export function scanBits(
   state: usize, query: usize, block: usize, width: usize, capacity: usize, count: i32, first: i32, mask: usize,
 ): void {
-  let at = block;
   let offsets = block + width * capacity;
-  for (let row = 0; row < count; row++, at += width, offsets += 4) {
+  for (let row = 0; row < count; row++, offsets += 4) {
     if (mask != 0 && load<u8>(mask + <usize>row) == 0) continue;
+    const lane: usize = row & 3;
+    const at = block + (<usize>row - lane) * width + (lane << 4);
     const estimate = <f64>load<f32>(offsets) - differing(at, query, width);
     // The offset of a row that is gone is -Infinity.
     if (estimate < thresholdOf(state) || estimate == -Infinity) continue;

@@ -44,26 +44,46 @@ function sums(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /**
- * u·w of four rows of int8 codes, one behind the other, and an int16 query; `width` is a multiple of 16. Exact: the caller sees to
- * it that 128·Σ|w| is below 2^31.
+ * u·w of a group of four rows of int8 codes, 16 bytes of each in turn, and an int16 query; `width` is a multiple of 16. Exact:
+ * the caller sees to it that 128·Σ|w| is below 2^31.
  */
+// @ts-ignore: decorator
+@inline
+function dotGroup(group: usize, query: usize, width: usize): v128 {
+  let a = i32x4.splat(0), b = i32x4.splat(0), c = i32x4.splat(0), d = i32x4.splat(0);
+  for (const end = group + (width << 2); group < end; group += 64, query += 32) {
+    const q0 = v128.load(query), q1 = v128.load(query, 16);
+    a = i32x4.add(a, dot16(group, 0, q0, q1));
+    b = i32x4.add(b, dot16(group, 16, q0, q1));
+    c = i32x4.add(c, dot16(group, 32, q0, q1));
+    d = i32x4.add(d, dot16(group, 48, q0, q1));
+  }
+  return sums(a, b, c, d);
+}
+
+/** As `dotGroup` of four rows that lie one behind the other. */
 // @ts-ignore: decorator
 @inline
 function dot4(codes: usize, query: usize, width: usize): v128 {
   const c1 = codes + width, c2 = c1 + width, c3 = c2 + width;
   let a = i32x4.splat(0), b = i32x4.splat(0), c = i32x4.splat(0), d = i32x4.splat(0);
-  for (let i: usize = 0; i < width; i += 16) {
-    const q0 = v128.load(query + (i << 1)), q1 = v128.load(query + (i << 1), 16);
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load8x8_s(codes + i), q0));
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load8x8_s(c1 + i), q0));
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load8x8_s(c2 + i), q0));
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load8x8_s(c3 + i), q0));
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load8x8_s(codes + i, 8), q1));
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load8x8_s(c1 + i, 8), q1));
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load8x8_s(c2 + i, 8), q1));
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load8x8_s(c3 + i, 8), q1));
+  for (let i: usize = 0; i < width; i += 16, query += 32) {
+    const q0 = v128.load(query), q1 = v128.load(query, 16);
+    a = i32x4.add(a, dot16(codes + i, 0, q0, q1));
+    b = i32x4.add(b, dot16(c1 + i, 0, q0, q1));
+    c = i32x4.add(c, dot16(c2 + i, 0, q0, q1));
+    d = i32x4.add(d, dot16(c3 + i, 0, q0, q1));
   }
   return sums(a, b, c, d);
+}
+
+// @ts-ignore: decorator
+@inline
+function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
+  return i32x4.add(
+    i32x4.dot_i16x8_s(v128.load8x8_s(codes + at), q0),
+    i32x4.dot_i16x8_s(v128.load8x8_s(codes + at, 8), q1),
+  );
 }
 
 // @ts-ignore: decorator
@@ -145,7 +165,7 @@ export function scanCodes(
     let asked = askedOf(row, count, mask);
     if (asked == 0) continue;
     const at = <usize>row, at4 = at << 2;
-    const dot = dot4(block + at * headBytes, weights, headBytes);
+    const dot = dotGroup(block + at * headBytes, weights, headBytes);
     const scale4 = v128.load(scales + at4);
     const product4 = f32x4.mul(scale4, f32x4.mul(step4, f32x4.convert_i32x4_s(dot)));
     const estimate4 = f32x4.add(product4, f32x4.mul(v128.load(offsets + at4), perOffset4));
