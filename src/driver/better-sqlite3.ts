@@ -42,7 +42,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     if (step.type === "stream") return scan(step, step.sql, step.params);
     if (step.type === "select") return step.prepare(db).all(step.values);
     const { sql, params } = logged(step);
-    if (step.type === "query") return prepare(client, sql).all(...params);
+    if (step.type === "query") return cached(client, sql).all(...params);
     return scan(step, sql, params);
   }
 

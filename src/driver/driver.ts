@@ -20,9 +20,13 @@ export type KindOf<TDb extends DbLike> = ReturnType<TDb["all"]> extends PromiseL
 /** What a call on a database of this kind returns. */
 export type Result<TKind extends Kind, T> = TKind extends "sync" ? T : Promise<T>;
 
-/** A Drizzle select builder, as far as it is used here. */
-export interface SelectBuilder {
+/** A select that Drizzle can turn into SQL. */
+export interface BuiltSelect {
   toSQL(): { sql: string; params: unknown[] };
+}
+
+/** A Drizzle select builder, as far as it is used here. */
+export interface SelectBuilder extends BuiltSelect {
   prepare(): PreparedSelect;
 }
 
@@ -62,7 +66,7 @@ export interface SelectStep {
 /** A select over the user's table whose rows are given as the driver gives them; logged. */
 export interface QueryStep {
   readonly type: "query";
-  build(db: DbLike): SelectBuilder;
+  build(db: DbLike): BuiltSelect;
   readonly values: Record<string, unknown>;
 }
 

@@ -1,10 +1,10 @@
 import { fillPlaceholders } from "drizzle-orm";
 import type {
+  BuiltSelect,
   DbLike,
   Driver,
   Row,
   ScanStep,
-  SelectBuilder,
   Session,
   Snapshot,
   Step,
@@ -126,7 +126,7 @@ async function answer(step: Step, db: DbLike, session: Session, executor: Execut
   return rowsOf(await execute(step.build(db), step.values, session, executor));
 }
 
-function execute(builder: SelectBuilder, values: Record<string, unknown>, session: Session, executor: Executor) {
+function execute(builder: BuiltSelect, values: Record<string, unknown>, session: Session, executor: Executor) {
   const { sql, params } = builder.toSQL();
   const args = fillPlaceholders(params, values);
   session.logger?.logQuery(sql, args);

@@ -10,7 +10,7 @@ import { scalarCodeKernel } from "./scalar-code-scan.ts";
  * | --- | --- |
  * | slots | each one block: the runs of `BlockShape`, with room for `capacity` rows |
  * | query | 10 x f64: those of `QUERY_NUMBERS`; `headBytes` and `tailBytes` x i16, padded with 0. For bits `headBytes` bytes |
- * | state | f64 threshold, i32 k, i32 heap size, i32 found, i32 list capacity, u32 heap, u32 list, i32 whether the list has overflowed, i32 tails read, i32 size the bests may have, i32 size they have, u32 bests, f32 the least of them once they are full, in units of the query |
+ * | state | f64 threshold, i32 k, i32 heap size, i32 found, i32 list capacity, u32 heap, u32 list, i32 whether the list has overflowed, i32 tails read, i32 size the bests may have, i32 size they have, u32 bests, f32 the least of them once they are full, in units of the query, i32 for the kernel's use |
  * | heap | k x f64: the k largest lower bounds, the least on top |
  * | bests | f64 each: the best estimates made from heads, the least on top |
  * | list | capacity x (f64 upper bound, i32 row, 4 unused): rows that may be among the k most similar |

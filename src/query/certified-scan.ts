@@ -39,7 +39,7 @@ export interface CertifiedInput {
  * More survivors than this share of the rows, and reading them one by one is no faster than reading all in order. So many are
  * always let through: few as they are, they cost a millisecond.
  */
-const SURVIVORS_SHARE = 1 / 20;
+const SURVIVORS_SHARE = 1 / 8;
 const SURVIVORS_MIN = 1000;
 /** So many likely rows by 1-bit codes alone, and all rows are read in order. */
 const LIKELY_ALONE_SHARE = 1 / 4;
@@ -54,6 +54,10 @@ const WALK_ROWS = 12;
 const WALK_ROWS_MAX = 320;
 /** 1-bit codes leave more rows, of which the first few rule most out. */
 const LIKELY_WALK_ROWS_MAX = 800;
+/** Codes that a scan gets through, about. */
+const SCAN_BYTES_PER_MS = 2e7;
+/** What a round takes beside its scan, which takes longer the deeper it goes: the second about twice as long. */
+const ROUND_MS = 1;
 /** By how much more than the share of matches so far suggests it looks at. */
 const WALK_MARGIN = 1.5;
 
@@ -112,7 +116,7 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
     rescoring: (k, bounds) => Rescoring.begin({ request, column, db, encoded, bounds, k }),
   };
   try {
-    const matching = request.where ? new Matching(request, db, values, column) : undefined;
+    const matching = request.where ? new Matching({ request, driver, db, values, column }) : undefined;
     const answer = yield* isLikelyEnough ? likely(base, matching, request.recall) : certified(base, matching);
     if ("refusal" in answer) return answer;
     const { plan, rescoring, scanMs, size, skipped, scanBytes, inDoubt } = answer;
@@ -312,7 +316,7 @@ function provenBounds(query: SpaceQuery): Bounds {
  * of matches suggests. The rows a round does not look at are less similar than its threshold: the answer is exact as soon
  * as the last row wanted is surely not.
  *
- * @returns undefined where matches are too rare for that, and reading all of them is cheaper
+ * @returns undefined where matches are too rare for that, or reading all of them is cheaper by what is known of the condition
  */
 function* walk(
   { codes, maxDistance, wanted, rescoring: begin }: BaseScan,
@@ -323,6 +327,8 @@ function* walk(
   if (codes.skipped.size > 0 || codes.streamed > 0 || wanted === 0) return undefined;
   let k = 2 * wanted + WALK_ROWS;
   if (k > Math.min(rowsMax, codes.size)) return undefined;
+  const allMs = yield* matching.expected(codes.size);
+  if (allMs() < (codes.size * codes.space.headBytes) / SCAN_BYTES_PER_MS) return undefined;
   const start = performance.now();
   const rescoring = yield* begin(wanted, bounds);
   const seen = new Set<bigint>();
@@ -359,6 +365,7 @@ function* walk(
         inDoubt: found.survivors.length,
       };
     }
+    if (allMs((codes.size * matches) / seen.size) < 2 * scanMs + ROUND_MS) return undefined;
     k = Math.ceil(((wanted * seen.size) / Math.max(matches, 1)) * WALK_MARGIN) + WALK_ROWS;
     if (k > rowsMax || k > codes.size) return undefined;
   }

@@ -1,6 +1,6 @@
 import { and, type SQL, sql } from "drizzle-orm";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Row, SelectBuilder, Steps } from "../driver/driver.ts";
+import type { BuiltSelect, DbLike, Driver, QueryStep, Row, Steps } from "../driver/driver.ts";
 import { columnName } from "../migration/definition.ts";
 import { collate, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
@@ -10,38 +10,82 @@ import type { Selection } from "../vector/resident-codes.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import type { Values } from "./search-query.ts";
 
+/** The placeholder of the ids that are asked. */
+const IDS = "_dv_ids";
 /** Rows of one statement that looks whether any has a vector. */
 const UNKNOWN_ROWS = 10_000;
 
+/** What it took to read all rows that match a condition, when that was last done. */
+interface Cost {
+  readonly ms: number;
+  readonly rows: number;
+  /** Whether an SQL index finds them, so that fewer would have cost less; or SQLite looks at every row. */
+  readonly isSearch: boolean;
+}
+
+/** What a row costs that SQLite has to go to for a condition; a guess, until the condition has run. */
+const VISIT_MS = 0.0004;
+/** Conditions whose cost is remembered, for each connection. */
+const CONDITIONS_MAX = 200;
+const costs = new WeakMap<object, Map<string, Cost>>();
+
+export interface MatchingInput {
+  readonly request: NearestRequest;
+  readonly driver: Driver;
+  readonly db: DbLike;
+  readonly values: Values;
+  readonly column: IndexedColumn;
+}
+
 /** Tells which rows of an indexed column match the `where` of a request, by our ids. */
 export class Matching {
-  readonly #request: NearestRequest;
-  readonly #db: DbLike;
-  readonly #values: Values;
-  readonly #column: IndexedColumn;
+  readonly #input: MatchingInput;
+  readonly #costs: Map<string, Cost>;
+  readonly #all: BuiltSelect;
+  readonly #among: BuiltSelect;
 
-  constructor(request: NearestRequest, db: DbLike, values: Values, column: IndexedColumn) {
-    this.#request = request;
-    this.#db = db;
-    this.#values = values;
-    this.#column = column;
+  constructor(input: MatchingInput) {
+    const { connection } = input.driver;
+    this.#input = input;
+    this.#costs = costs.get(connection) ?? new Map();
+    costs.set(connection, this.#costs);
+    this.#all = once(() => this.#select(false));
+    this.#among = once(() => this.#select(true));
+  }
+
+  /**
+   * Tells how many milliseconds `all` is likely to take, for so many matches, or as many as the last time: by what it took then,
+   * whatever the values were; the first time few where SQLite can search an index, and many where it has to look at every row.
+   *
+   * @param rows - of the table
+   */
+  *expected(rows: number): Steps<(matches?: number) => number> {
+    const { sql } = this.#all.toSQL();
+    let cost = this.#costs.get(sql);
+    if (!cost) {
+      const plan: Row[] = yield this.#query({
+        toSQL: () => ({ ...this.#all.toSQL(), sql: `explain query plan ${sql}` }),
+      });
+      const isSearch = !plan.some(([, , , detail]) => String(detail).startsWith("SCAN "));
+      cost = { ms: isSearch ? 0 : rows * VISIT_MS, rows: 0, isSearch };
+      this.#learn(cost);
+    }
+    const { ms, rows: known, isSearch } = cost;
+    return (matches = known) => (isSearch && known > 0 ? (ms * matches) / known : ms);
   }
 
   /** Selects all rows that match and have a vector. False when one of them is unknown to the codes. */
   *all(among: Selection): Steps<boolean> {
-    const unknown: bigint[] = [];
-    yield {
-      type: "scan",
-      build: () => this.#select(undefined),
-      values: this.#values,
-      batchRows: 1024,
-      onRows(rows) {
-        for (const row of rows) if (!among.add(row[0] as bigint)) unknown.push(row[0] as bigint);
-      },
-    };
+    const start = performance.now();
+    // One text of all ids comes a few times as fast as a row for each.
+    const [row]: Row[] = yield this.#query(this.#all);
+    const unknown = among.addList(String(row?.[0] ?? ""));
+    const { isSearch } = this.#costs.get(this.#all.toSQL().sql) ?? { isSearch: false };
+    this.#learn({ ms: performance.now() - start, rows: among.size + unknown.length, isSearch });
     // Rows without a vector have no code.
-    const { id, rows } = identityOf(this.#column.definition, this.#column.table);
-    const sql = `SELECT 1 FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND r.${identifier(this.#column.column)} IS NOT NULL LIMIT 1`;
+    const { column } = this.#input;
+    const { id, rows } = identityOf(column.definition, column.table);
+    const sql = `SELECT 1 FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND r.${identifier(column.column)} IS NOT NULL LIMIT 1`;
     for (let i = 0; i < unknown.length; i += UNKNOWN_ROWS) {
       const ids = `[${unknown.slice(i, i + UNKNOWN_ROWS).join(",")}]`;
       const found: Row[] = yield { type: "rows", sql, params: [ids] };
@@ -52,30 +96,41 @@ export class Matching {
 
   /** Those of some rows that match. */
   *among(ids: readonly bigint[]): Steps<ReadonlySet<bigint>> {
-    const json = `[${ids.join(",")}]`;
-    const rows: Row[] = yield { type: "query", build: () => this.#select(json), values: this.#values };
+    const rows: Row[] = yield this.#query(this.#among, { [IDS]: `[${ids.join(",")}]` });
     return new Set(rows.map(([id]) => id as bigint));
   }
 
+  #query(select: BuiltSelect, values: Values = {}): QueryStep {
+    return { type: "query", build: () => select, values: { ...this.#input.values, ...values } };
+  }
+
+  #learn(cost: Cost): void {
+    if (this.#costs.size >= CONDITIONS_MAX) this.#costs.clear();
+    this.#costs.set(this.#all.toSQL().sql, cost);
+  }
+
   /**
-   * The select of the ids of rows that match.
+   * The select of the ids of those of some rows that match; or of all of them, in one text as `eachId` takes it.
    *
-   * SQL: `select "id" from "docs" where …`, without a word of the vector: to look at it SQLite would have to go to the row, where an index
+   * SQL: `select group_concat("id") from "docs" where …`, without a word of the vector: to look at it SQLite would have to go to the row, where an index
    * of the user's may answer alone. The keys of other tables are looked up in the map, outside the condition's sight.
    */
-  #select(ids: string | undefined): SelectBuilder {
-    const { keyed, where } = this.#request;
+  #select(areSome: boolean): BuiltSelect {
+    const { request, db, column } = this.#input;
+    const { keyed, where } = request;
     const { key, table } = keyed;
-    const { definition, table: facts } = this.#column;
-    const isAsked = (id: SQL) => (ids === undefined ? undefined : sql`${id} in (select value from json_each(${ids}))`);
+    const { definition, table: facts } = column;
+    const selected = (id: SQL) => ({ id: areSome ? id : sql`group_concat(${id})` });
+    const given = sql`(select value from json_each(${sql.placeholder(IDS)}))`;
+    const isAsked = (id: SQL) => (areSome ? sql`${id} in ${given}` : undefined);
     if (definition.key.isRowid) {
-      return this.#db
-        .select({ id: sql`${key[0]}` })
+      return db
+        .select(selected(sql`${key[0]}`))
         .from(table)
         .where(and(isAsked(sql`${key[0]}`), where));
     }
-    const casing = casingOf(this.#db);
-    const matching = this.#db
+    const casing = casingOf(db);
+    const matching = db
       .select(Object.fromEntries(key.map((part, i) => [`p${i}`, sql`${part}`.as(`p${i}`)])))
       .from(table)
       .where(where)
@@ -86,6 +141,17 @@ export class Matching {
     });
     const keys = sql`${sql.identifier(tableNameOf(definition.name, "keys"))} "_dv_key"`;
     const id = sql.raw(`"_dv_key".id`);
-    return this.#db.select({ id }).from(matching).innerJoin(keys, sql.join(on, sql` and `)).where(isAsked(id));
+    return db.select(selected(id)).from(matching).innerJoin(keys, sql.join(on, sql` and `)).where(isAsked(id));
   }
+}
+
+/** A select whose SQL Drizzle makes once, when it is first wanted. */
+function once(build: () => BuiltSelect): BuiltSelect {
+  let made: ReturnType<BuiltSelect["toSQL"]> | undefined;
+  return {
+    toSQL() {
+      made ??= build().toSQL();
+      return made;
+    },
+  };
 }

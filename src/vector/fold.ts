@@ -17,9 +17,10 @@ import {
   type Unit,
 } from "./generation.ts";
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
-import { bisect, judge, ResidentCodes, type Skip } from "./resident-codes.ts";
+import { judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
 import { RowBlocks, spaceBlockRows } from "./row-blocks.ts";
+import { RowIds, rowId } from "./row-ids.ts";
 
 /** What a fold did. */
 export interface FoldResult {
@@ -598,7 +599,7 @@ class SegmentWriter {
 /** Places in `ids` of the numbers that are in `changed`; both ascend. */
 function* common(ids: BigInt64Array, changed: BigInt64Array): Generator<number> {
   let row = 0;
-  let at = bisect(changed, changed.length, ids[0]!);
+  let at = new RowIds(changed).bisect(changed.length, rowId(ids[0]!));
   while (row < ids.length && at < changed.length) {
     if (ids[row]! < changed[at]!) row++;
     else if (ids[row]! > changed[at]!) at++;

@@ -7,6 +7,7 @@ import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
 import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
 import { RowBlocks } from "./row-blocks.ts";
+import { eachId, type RowId, RowIds, rowId } from "./row-ids.ts";
 
 /** Why a row with something in its vector column is not among the codes. */
 export type Skip = "wrongLength" | "notFinite" | "notAVector";
@@ -76,13 +77,24 @@ export type ReadCodes = (source: BlockSource) => Steps<Uint8Array>;
 type BlockScan = Pick<Scan, "block" | "again">;
 
 interface Block {
-  readonly ids: BigInt64Array;
+  readonly ids: RowIds;
   count: number;
   /** Where its codes are in memory; undefined: on disk, at `source`. */
   slot: number | undefined;
   readonly source: BlockSource | undefined;
   /** One bit a row, set where the row is gone. */
   readonly gone: Uint8Array;
+}
+
+/** Blocks whose ids ascend from the first row of the first to the last of the last, all but the last of them full. */
+interface Segment {
+  /** `[from, to)` of all blocks. */
+  readonly from: number;
+  to: number;
+  /** Once it is loaded: rows, the least and the largest id. */
+  rows: number;
+  least: number;
+  most: number;
 }
 
 /** A small index need not be coded anew each time it doubles. */
@@ -97,8 +109,7 @@ export class ResidentCodes {
   readonly space: ColumnSpace;
   readonly #codes: RowBlocks;
   readonly #blocks: Block[] = [];
-  /** Blocks whose ids ascend from the first row of the first to the last of the last: `[from, to)` of `#blocks`. */
-  readonly #segments: [from: number, to: number][] = [];
+  readonly #segments: Segment[] = [];
   #isLoading = true;
   #rows = 0;
   #gone = 0;
@@ -130,7 +141,7 @@ export class ResidentCodes {
 
   /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
-    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.byteLength, 0);
+    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.all.byteLength, 0);
   }
 
   /** Bytes of 1-bit codes that a search of all rows reads. */
@@ -154,7 +165,8 @@ export class ResidentCodes {
 
   /** Begins blocks of a stored segment: the ids of `addStored` ascend from here on. */
   beginSegment(): void {
-    this.#segments.push([this.#blocks.length, this.#blocks.length]);
+    const from = this.#blocks.length;
+    this.#segments.push({ from, to: from, rows: 0, least: 0, most: 0 });
   }
 
   /**
@@ -165,9 +177,15 @@ export class ResidentCodes {
    */
   addStored({ ids, codes, gone, source }: StoredBlock, isResident: boolean): void {
     const slot = isResident ? this.#codes.take() : undefined;
-    const block: Block = { ids, count: ids.length, slot, source, gone: gone ?? new Uint8Array((ids.length + 7) >> 3) };
+    const block: Block = {
+      ids: new RowIds(ids),
+      count: ids.length,
+      slot,
+      source,
+      gone: gone ?? new Uint8Array((ids.length + 7) >> 3),
+    };
     this.#blocks.push(block);
-    this.#segments.at(-1)![1]++;
+    this.#segments.at(-1)!.to++;
     this.#rows += block.count;
     this.#gone += countBits(block.gone);
     if (slot !== undefined) this.#fill(slot, block, codes);
@@ -178,6 +196,14 @@ export class ResidentCodes {
     this.#isLoading = false;
     this.#open = undefined;
     this.#loaded = this.#rows;
+    for (const segment of this.#segments) {
+      const { from, to } = segment;
+      if (from === to) continue;
+      const [first, last] = [this.#blocks[from]!, this.#blocks[to - 1]!];
+      segment.rows = (to - from - 1) * this.#codes.capacity + last.count;
+      segment.least = first.ids.at(0);
+      segment.most = last.ids.at(last.count - 1);
+    }
   }
 
   /** Whether so much has come or gone since the load that a new one pays: for the centre, and for the space of the gone. */
@@ -208,13 +234,13 @@ export class ResidentCodes {
 
   delete(id: bigint): void {
     this.#skipped.delete(id);
-    const at = this.#isLoading ? undefined : this.#find(id);
+    const at = this.#isLoading ? undefined : this.#find(rowId(id));
     if (at !== undefined) this.#erase(at);
   }
 
   /** Where the code of a row is; `absent` where the row has no value, or is not there. */
   whereIs(id: bigint): "inMemory" | "onDisk" | "absent" | Skip {
-    const at = this.#find(id);
+    const at = this.#find(rowId(id));
     const block = at === undefined ? undefined : this.#blockOf(at);
     if (!block || isGone(block, at! % this.#codes.capacity)) return this.#skipped.get(id) ?? "absent";
     return block.slot === undefined ? "onDisk" : "inMemory";
@@ -222,20 +248,16 @@ export class ResidentCodes {
 
   /** Copies the code of a row that is in memory to a slot of other blocks of the same space. */
   copyTo(blocks: RowBlocks, slot: number, row: number, id: bigint): void {
-    const at = this.#find(id)!;
+    const at = this.#find(rowId(id))!;
     blocks.copy(slot, row, this.#codes, this.#blockOf(at).slot!, at % this.#codes.capacity);
   }
 
   /** An empty selection of rows, to be searched among. */
   selection(): Selection {
-    const { capacity } = this.#codes;
-    return new Selection(capacity, (id, hint) => {
-      const hinted = this.#blocks[Math.floor(hint / capacity)];
-      const row = hint % capacity;
-      const isHit = hinted !== undefined && row < hinted.count && hinted.ids[row] === id && !isGone(hinted, row);
-      const at = isHit ? hint : this.#find(id);
-      if (at !== undefined && !isGone(this.#blockOf(at), at % capacity)) return at;
-      return this.#skipped.get(id);
+    return new Selection(this.#codes.capacity, (id) => {
+      const at = this.#find(id);
+      if (at !== undefined && !isGone(this.#blockOf(at), at % this.#codes.capacity)) return at;
+      return this.#skipped.size === 0 ? undefined : this.#skipped.get(BigInt(id));
     });
   }
 
@@ -312,7 +334,7 @@ export class ResidentCodes {
       return;
     }
     this.#skipped.delete(id);
-    let at = this.#isLoading ? undefined : this.#find(id);
+    let at = this.#isLoading ? undefined : this.#find(rowId(id));
     if (at !== undefined && this.#blockOf(at).slot === undefined) {
       // Its old code lies on disk, where it stays.
       this.#erase(at);
@@ -343,14 +365,14 @@ export class ResidentCodes {
       const slot = this.#codes.take();
       if (this.#isLoading && this.#segments.length === 0) this.beginSegment();
       open = this.#blocks.length;
-      const ids = new BigInt64Array(capacity);
+      const ids = new RowIds(new BigInt64Array(capacity));
       this.#blocks.push({ ids, count: 0, slot, source: undefined, gone: new Uint8Array((capacity + 7) >> 3) });
-      if (this.#isLoading) this.#segments.at(-1)![1]++;
+      if (this.#isLoading) this.#segments.at(-1)!.to++;
       this.#open = open;
     }
     const block = this.#blocks[open]!;
     const at = open * capacity + block.count;
-    block.ids[block.count++] = id;
+    block.ids.all[block.count++] = id;
     this.#rows++;
     if (!this.#isLoading) this.#later.set(id, at);
     return at;
@@ -366,9 +388,7 @@ export class ResidentCodes {
   }
 
   /** The place of a row, or one where it was and is gone from; undefined where it never was. */
-  #find(id: bigint): number | undefined {
-    const later = this.#later.get(id);
-    if (later !== undefined) return later;
+  #find(id: RowId): number | undefined {
     let gone: number | undefined;
     for (let i = this.#segments.length - 1; i >= 0; i--) {
       const at = this.#findIn(this.#segments[i]!, id);
@@ -376,22 +396,35 @@ export class ResidentCodes {
       if (!isGone(this.#blockOf(at), at % this.#codes.capacity)) return at;
       gone ??= at;
     }
-    return gone;
+    const later = this.#later.size === 0 ? undefined : this.#later.get(BigInt(id));
+    return later ?? gone;
   }
 
-  #findIn([from, to]: [number, number], id: bigint): number | undefined {
-    let low = from;
-    let high = to;
+  #findIn(segment: Segment, id: RowId): number | undefined {
+    const guessed = typeof id === "number" ? this.#guess(segment, id) : undefined;
+    if (guessed !== undefined) return guessed;
+    let low = segment.from;
+    let high = segment.to;
     while (low < high) {
       const middle = (low + high) >>> 1;
       const { ids, count } = this.#blocks[middle]!;
-      if (ids[count - 1]! < id) low = middle + 1;
+      if (ids.isBelow(count - 1, id)) low = middle + 1;
       else high = middle;
     }
-    if (low === to) return undefined;
+    if (low === segment.to) return undefined;
     const { ids, count } = this.#blocks[low]!;
-    const row = bisect(ids, count, id);
-    return ids[row] === id ? low * this.#codes.capacity + row : undefined;
+    const row = ids.bisect(count, id);
+    return row < count && ids.is(row, id) ? low * this.#codes.capacity + row : undefined;
+  }
+
+  /** The place of a row if it is where it would be were ids evenly spread, as they are where none was deleted. */
+  #guess({ from, rows, least, most }: Segment, id: number): number | undefined {
+    if (!(id >= least && id <= most)) return undefined;
+    const { capacity } = this.#codes;
+    const nth = most === least ? 0 : Math.round(((id - least) / (most - least)) * (rows - 1));
+    const block = Math.floor(nth / capacity);
+    const row = nth - block * capacity;
+    return this.#blocks[from + block]!.ids.at(row) === id ? from * capacity + nth : undefined;
   }
 
   #blockOf(at: number): Block {
@@ -399,7 +432,7 @@ export class ResidentCodes {
   }
 
   #idOf(at: number): bigint {
-    return this.#blockOf(at).ids[at % this.#codes.capacity]!;
+    return this.#blockOf(at).ids.all[at % this.#codes.capacity]!;
   }
 }
 
@@ -408,33 +441,36 @@ export class Selection {
   readonly skipped: Skip[] = [];
   size = 0;
   readonly #masks: (Uint8Array | undefined)[] = [];
-  #next = 0;
   readonly #capacity: number;
-  readonly #find: (id: bigint, hint: number) => number | Skip | undefined;
+  readonly #find: (id: RowId) => number | Skip | undefined;
 
-  constructor(capacity: number, find: (id: bigint, hint: number) => number | Skip | undefined) {
+  constructor(capacity: number, find: (id: RowId) => number | Skip | undefined) {
     this.#capacity = capacity;
     this.#find = find;
   }
 
-  /** False for a row the codes know nothing of. */
-  add(id: bigint): boolean {
-    const found = this.#find(id, this.#next);
-    if (found === undefined) return false;
-    if (typeof found === "string") {
-      this.skipped.push(found);
-      return true;
-    }
-    this.addPlace(found);
-    this.#next = found + 1;
-    return true;
+  /**
+   * Adds rows.
+   *
+   * @param list - their ids as `eachId` takes them
+   * @returns the ids that the codes know nothing of
+   */
+  addList(list: string): RowId[] {
+    const unknown: RowId[] = [];
+    eachId(list, (id) => {
+      const found = this.#find(id);
+      if (found === undefined) unknown.push(id);
+      else if (typeof found === "string") this.skipped.push(found);
+      else this.addPlace(found);
+    });
+    return unknown;
   }
 
   /** Adds the row at a place: that of its block, times the rows of a block, and its own in there. */
   addPlace(at: number): void {
     const block = Math.floor(at / this.#capacity);
     this.#masks[block] ??= new Uint8Array(this.#capacity);
-    this.#masks[block][at % this.#capacity] = 1;
+    this.#masks[block][at - block * this.#capacity] = 1;
     this.size++;
   }
 
@@ -460,16 +496,4 @@ function countBits(bytes: Uint8Array): number {
   let bits = 0;
   for (const byte of bytes) for (let rest = byte; rest !== 0; rest &= rest - 1) bits++;
   return bits;
-}
-
-/** The first place whose id is not smaller. */
-export function bisect(ids: BigInt64Array, count: number, id: bigint): number {
-  let from = 0;
-  let to = count;
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (ids[middle]! < id) from = middle + 1;
-    else to = middle;
-  }
-  return from;
 }

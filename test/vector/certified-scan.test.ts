@@ -117,6 +117,26 @@ describe("the answer is that of the bare scan, to the last tie", () => {
     expect(search.all({ tag: 4 })).toHaveLength(10);
   });
 
+  test.each(["SEARCH", "SCAN"])("conditions over ids of any size, spread and order, where SQLite has to %s", (way) => {
+    const { client, expectSame } = twins(noise, "float32", "cosine");
+    for (const table of ["indexed", "bare"]) {
+      // Even and dense at first, then sparse, then far apart, then beyond what a number can hold.
+      client.exec(`update ${table} set id = -id * id * id where id between 500 and 800`);
+      client.exec(`update ${table} set id = (9007199254740992 + id) * (1 - id % 2 * 2) where id between 900 and 1000`);
+      client.exec(`update ${table} set id = 9223372036854775807 where id = 1200`);
+      client.exec(`update ${table} set id = -9223372036854775808 where id = 1201`);
+      if (way === "SEARCH") client.exec(`create index ${table}_tag on ${table} (tag)`);
+    }
+    for (const query of noise.slice(0, 4)) {
+      // Before, while and after what the condition costs is known.
+      for (const tag of [3, 3, 11, 7]) {
+        expect(expectSame(query, {}, (t) => eq(t.tag, tag))).toMatchObject(certified);
+        expect(expectSame(query, {}, (t) => gt(t.tag, tag - 5))).toMatchObject(certified);
+      }
+      expect(expectSame(query, { limit: 100 }, (t) => lt(t.id, 0))).toMatchObject({ ...certified, rowsScanned: 352 });
+    }
+  });
+
   test("maxDistance, offset and limits beyond the table", () => {
     const { expectSame } = twins(noise, "float32", "l2");
     const query = noise[3]!;

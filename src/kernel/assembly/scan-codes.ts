@@ -5,9 +5,10 @@
 // Four rows go together. Their products with the query's weights are whole numbers; their upper bounds, in float32 and loosened
 // by more than that rounds, say which of them need a look, in float64.
 //
-// Where there are tails, a block is gone through twice. First its heads: rows with the best estimates so far are looked at right
-// away, so that the threshold is almost the final one from the first block on. Then the rows that the threshold leaves: few, and
-// the tail of each is read for itself; many, and tails are read in fours, as fast as if they had been scanned in the first place.
+// Where there are tails, a block is gone through twice. First its heads: the rows with the best estimates so far are looked at
+// first, so that the threshold is almost the final one from the first block on. Then the rows that the threshold leaves. Their
+// tails lie apart, and a processor that meets them one by one waits for memory each time: so those of some rows are touched
+// together, which makes it fetch all of them at once.
 
 import { enter, note, offer, thresholdOf } from "./survivors";
 
@@ -19,6 +20,9 @@ const LEAST32: f64 = 1.2037062152420224e-35;
 
 /** Stands for the upper bound of a row that has been looked at: a NaN that no arithmetic gives. */
 const DONE: i32 = 0x7fd0d0d0;
+
+/** Rows whose tails are touched together: with more of them there is nothing left to overlap. */
+const TOUCHED_ROWS: usize = 8;
 
 // @ts-ignore: decorator
 @inline
@@ -61,22 +65,6 @@ function dotGroup(group: usize, query: usize, width: usize): v128 {
   return sums(a, b, c, d);
 }
 
-/** As `dotGroup` of four rows that lie one behind the other. */
-// @ts-ignore: decorator
-@inline
-function dot4(codes: usize, query: usize, width: usize): v128 {
-  const c1 = codes + width, c2 = c1 + width, c3 = c2 + width;
-  let a = i32x4.splat(0), b = i32x4.splat(0), c = i32x4.splat(0), d = i32x4.splat(0);
-  for (let i: usize = 0; i < width; i += 16, query += 32) {
-    const q0 = v128.load(query), q1 = v128.load(query, 16);
-    a = i32x4.add(a, dot16(codes + i, 0, q0, q1));
-    b = i32x4.add(b, dot16(c1 + i, 0, q0, q1));
-    c = i32x4.add(c, dot16(c2 + i, 0, q0, q1));
-    d = i32x4.add(d, dot16(c3 + i, 0, q0, q1));
-  }
-  return sums(a, b, c, d);
-}
-
 // @ts-ignore: decorator
 @inline
 function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
@@ -86,13 +74,14 @@ function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
   );
 }
 
+/** As `dotGroup` of one row. */
 // @ts-ignore: decorator
 @inline
-function dot1(codes: usize, query: usize, width: usize): i32 {
+function dotRow(codes: usize, query: usize, width: usize): i32 {
   let a = i32x4.splat(0), b = i32x4.splat(0);
-  for (let i: usize = 0; i < width; i += 16) {
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load8x8_s(codes + i), v128.load(query + (i << 1))));
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load8x8_s(codes + i, 8), v128.load(query + (i << 1), 16)));
+  for (const end = codes + width; codes < end; codes += 16, query += 32) {
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load8x8_s(codes), v128.load(query)));
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load8x8_s(codes, 8), v128.load(query, 16)));
   }
   const ab = i32x4.add(a, b);
   return i32x4.extract_lane(ab, 0) + i32x4.extract_lane(ab, 1) + i32x4.extract_lane(ab, 2) + i32x4.extract_lane(ab, 3);
@@ -115,7 +104,7 @@ function look(
     upper += <f64>load<f32>(params + 3 * array) * load<f64>(query, 64);
     if (!(upper >= thresholdOf(state))) return;
     const tailScale = <f64>load<f32>(params + 4 * array);
-    const tailProduct = load<f64>(query, 40) * tailScale * <f64>dot1(tail, tailWeights, tailBytes);
+    const tailProduct = load<f64>(query, 40) * tailScale * <f64>dotRow(tail, tailWeights, tailBytes);
     estimate += tailProduct;
     doubt += <f64>load<f32>(params + 5 * array) * load<f64>(query, 48) + tailScale * load<f64>(query, 56);
     size += abs<f64>(tailProduct);
@@ -125,6 +114,29 @@ function look(
   if (!(upper >= thresholdOf(state))) return;
   note(state, row, upper);
   offer(state, estimate - doubt - size * SLACK);
+}
+
+/** Looks at the rows of a list of u32. */
+// @ts-ignore: decorator
+@inline
+function lookAt(
+  state: usize, query: usize, params: usize, array: usize, tails: usize, tailBytes: usize, tailWeights: usize, dots: usize,
+  first: i32, from: usize, to: usize,
+): void {
+  while (from < to) {
+    const end = min(from + TOUCHED_ROWS * 4, to);
+    let touched = 0;
+    for (let at = from; at < end; at += 4) {
+      const tail = tails + <usize>load<u32>(at) * tailBytes;
+      for (let line: usize = 0; line < tailBytes; line += 64) touched ^= load<i32>(tail + line);
+    }
+    // Nobody reads it: a value that is not kept would not be fetched.
+    store<i32>(state, touched, 56);
+    for (; from < end; from += 4) {
+      const row = load<u32>(from), i = <usize>row;
+      look(state, query, params + (i << 2), array, tails + i * tailBytes, tailBytes, tailWeights, load<i32>(dots + (i << 2)), first + row);
+    }
+  }
 }
 
 /** One bit for each of four rows that is asked for. */
@@ -138,7 +150,7 @@ function askedOf(row: i32, count: i32, mask: usize): i32 {
 
 /**
  * Scans the first `count` rows of a block, numbered from `first`; `mask` points at a byte a row, or is 0. `scratch` has room for
- * three f32 for each row of a block.
+ * three times 4 bytes for each row of a block, and 16 more.
  */
 export function scanCodes(
   state: usize, query: usize, block: usize, headBytes: usize, tailBytes: usize, capacity: usize, count: i32, first: i32,
@@ -156,10 +168,11 @@ export function scanCodes(
   // Offsets are negative or zero: less of them is more.
   const perOffset4 = f32x4.splat(<f32>(unit * (1 - 2 * SLACK32)));
   const slack4 = f32x4.splat(<f32>SLACK32);
-  const dots = scratch, nears = scratch + array, uppers = nears + array;
+  const dots = scratch, uppers = dots + array, list = uppers + array, estimates = list + array;
   const best = <usize>load<u32>(state, 48);
   let threshold4 = lowered(state, constant, unit);
   let bar4 = f32x4.splat(load<f32>(state, 52));
+  let listed = list;
 
   for (let row = 0; row < count; row += 4) {
     let asked = askedOf(row, count, mask);
@@ -178,57 +191,47 @@ export function scanCodes(
     );
     v128.store(dots + at4, dot);
     if (hasTail) {
-      v128.store(nears + at4, near4);
       v128.store(uppers + at4, f32x4.add(near4, f32x4.mul(v128.load(tailNorms + at4), perTailNorm4)));
       asked &= i32x4.bitmask(f32x4.gt(estimate4, bar4));
+      if (asked == 0) continue;
+      v128.store(estimates, estimate4);
+      for (; asked != 0; asked &= asked - 1) {
+        const r = ctz(asked);
+        store<u32>(listed, row + r);
+        listed += 4;
+        const most = load<i32>(state, 40);
+        const size = enter(best, load<i32>(state, 44), most, <f64>load<f32>(estimates + (<usize>r << 2)));
+        store<i32>(state, size, 44);
+        if (size == most) store<f32>(state, <f32>load<f64>(best), 52);
+      }
+      bar4 = f32x4.splat(load<f32>(state, 52));
     } else {
       // NaN, which only rows out of bounds give, is not below.
       asked &= ~i32x4.bitmask(f32x4.lt(near4, threshold4));
+      if (asked == 0) continue;
+      for (; asked != 0; asked &= asked - 1) {
+        const r = ctz(asked), i = (at + <usize>r) << 2;
+        look(state, query, offsets + i, array, tails, 0, tailWeights, load<i32>(dots + i), first + row + r);
+      }
+      threshold4 = lowered(state, constant, unit);
     }
-    if (asked == 0) continue;
-    if (hasTail) v128.store(scratch + 3 * array, estimate4);
-    for (; asked != 0; asked &= asked - 1) {
-      const r = ctz(asked), i = at + <usize>r;
-      look(state, query, offsets + (i << 2), array, tails + i * tailBytes, tailBytes, tailWeights, load<i32>(dots + (i << 2)), first + row + r);
-      if (!hasTail) continue;
-      store<i32>(uppers + (i << 2), DONE);
-      const most = load<i32>(state, 40);
-      const size = enter(best, load<i32>(state, 44), most, <f64>load<f32>(scratch + 3 * array + (<usize>r << 2)));
-      store<i32>(state, size, 44);
-      if (size == most) store<f32>(state, <f32>load<f64>(best), 52);
-    }
-    threshold4 = lowered(state, constant, unit);
-    bar4 = f32x4.splat(load<f32>(state, 52));
   }
   if (!hasTail) return;
 
-  const tailStep4 = f32x4.splat(<f32>(load<f64>(query, 40) * unit));
-  const perTailError4 = loosened(load<f64>(query, 48), unit), perTailScale4 = loosened(load<f64>(query, 56), unit);
-  const tailScales = tailNorms + array, tailErrors = tailScales + array;
+  for (let at = list; at < listed; at += 4) store<i32>(uppers + (<usize>load<u32>(at) << 2), DONE);
+  lookAt(state, query, offsets, array, tails, tailBytes, tailWeights, dots, first, list, listed);
   threshold4 = lowered(state, constant, unit);
+  listed = list;
   for (let row = 0; row < count; row += 4) {
-    const at = <usize>row, at4 = at << 2;
-    const seen4 = v128.load(uppers + at4);
+    const seen4 = v128.load(uppers + (<usize>row << 2));
     const ruledOut4 = v128.or(f32x4.lt(seen4, threshold4), i32x4.eq(seen4, i32x4.splat(DONE)));
-    let asked = ~i32x4.bitmask(ruledOut4) & askedOf(row, count, mask);
+    let asked = ~i32x4.bitmask(ruledOut4) & 15;
     if (asked == 0) continue;
-    if ((asked & (asked - 1)) != 0) {
-      const tailScale4 = v128.load(tailScales + at4);
-      const dot = f32x4.convert_i32x4_s(dot4(tails + at * tailBytes, tailWeights, tailBytes));
-      const tail4 = f32x4.mul(tailScale4, f32x4.mul(tailStep4, dot));
-      const doubt4 = f32x4.add(
-        f32x4.mul(f32x4.abs(tail4), slack4),
-        f32x4.add(f32x4.mul(v128.load(tailErrors + at4), perTailError4), f32x4.mul(tailScale4, perTailScale4)),
-      );
-      const upper4 = f32x4.add(v128.load(nears + at4), f32x4.add(tail4, doubt4));
-      store<i32>(state, load<i32>(state, 36) + 4, 36);
-      asked &= ~i32x4.bitmask(f32x4.lt(upper4, threshold4));
-      if (asked == 0) continue;
-    }
+    asked &= askedOf(row, count, mask);
     for (; asked != 0; asked &= asked - 1) {
-      const r = ctz(asked), i = at + <usize>r;
-      look(state, query, offsets + (i << 2), array, tails + i * tailBytes, tailBytes, tailWeights, load<i32>(dots + (i << 2)), first + row + r);
+      store<u32>(listed, row + ctz(asked));
+      listed += 4;
     }
-    threshold4 = lowered(state, constant, unit);
   }
+  lookAt(state, query, offsets, array, tails, tailBytes, tailWeights, dots, first, list, listed);
 }
