@@ -78,8 +78,6 @@ const STATE_BYTES = 64;
 const FOUND_BYTES = 16;
 /** Rows that are looked at for the sake of the threshold: those with the best estimates so far, at least so many. */
 const BESTS_MIN = 32;
-/** Memory is asked for in steps of at least this: what is not touched takes no room. */
-const GROWTH_BYTES = 1 << 20;
 /** What a block with its ids fits into, so that a chunk on disk is one. */
 const BLOCK_BYTES = 1_000_000;
 /** Rows of a block are a multiple of this; the kernels need a multiple of 4. */
@@ -374,7 +372,7 @@ export class CodeBlocks {
 
   #reserve(bytes: number): void {
     if (bytes <= this.#buffer.byteLength) return;
-    this.#buffer = this.#kernel.reserve(bytes + GROWTH_BYTES);
+    this.#buffer = this.#kernel.reserve(bytes);
   }
 }
 

@@ -13,6 +13,12 @@ declare const WebAssembly: {
 
 const PAGE_BYTES = 65_536;
 
+/**
+ * Asked for beside what is needed, or half as much again: the engine counts all of a memory anew each time it grows, and collects
+ * garbage for it. What is not touched takes no room.
+ */
+const SPARE_BYTES = 1 << 20;
+
 /** Memory before this offset belongs to the compiler; the module has no data of its own. */
 export const BASE = 1024;
 
@@ -32,7 +38,13 @@ export function instantiate<TExports>(): TExports | undefined {
  */
 export function grow(memory: Memory, bytes: number): void {
   const missing = bytes - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
+  if (missing <= 0) return;
+  const spare = Math.max(SPARE_BYTES, bytes / 2);
+  try {
+    memory.grow(Math.ceil((missing + spare) / PAGE_BYTES));
+  } catch {
+    memory.grow(Math.ceil(missing / PAGE_BYTES));
+  }
 }
 
 export function roundUp(value: number, multiple: number): number {

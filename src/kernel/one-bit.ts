@@ -115,7 +115,6 @@ export const GROUP_ROWS = 32;
 const QUERY_BYTES = 48;
 const STATE_BYTES = 32;
 const FOUND_BYTES = 8;
-const GROWTH_BYTES = 1 << 20;
 /** More would leave 16 bits in sums over the widest vectors. */
 const ENTRY_MAX = 31;
 
@@ -353,7 +352,7 @@ export class OneBitBlocks {
 
   #reserve(bytes: number): void {
     if (bytes <= this.#buffer.byteLength) return;
-    this.#buffer = this.#kernel.reserve(bytes + GROWTH_BYTES);
+    this.#buffer = this.#kernel.reserve(bytes);
   }
 }
 

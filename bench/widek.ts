@@ -1,0 +1,14 @@
+import Database from "better-sqlite3";
+import { codeSpace } from "../src/vector/code-space.ts";
+import { fitModel } from "../src/vector/model.ts";
+import { dataSet } from "./lib/data-set.ts";
+const D = Number(process.argv[2] ?? 1536);
+const set = dataSet({ kind: "like-minilm", rows: 100000, dimensions: D, seed: 1 })!;
+const c = new Database(set.file, { readonly: true });
+const blobs = c.prepare("select embedding from docs where id % 48 = 0 limit 2048").pluck().all() as Uint8Array[];
+const shape = { dimensions: D, element: "float32" } as const;
+const t = performance.now();
+const model = fitModel(shape, set.metric, blobs);
+console.log("fit", performance.now() - t);
+const space = codeSpace(shape, set.metric, model);
+console.log(space.headBytes, space.tailBytes);
