@@ -78,7 +78,7 @@ const STATE_BYTES = 64;
 const FOUND_BYTES = 16;
 /** Rows that are looked at for the sake of the threshold: those with the best estimates so far, at least so many. */
 const BESTS_MIN = 32;
-/** What a block with its ids fits into, so that a chunk on disk is one. */
+/** What a block fits into, so that a chunk on disk is one. */
 const BLOCK_BYTES = 1_000_000;
 /** Rows of a block are a multiple of this; the kernels need a multiple of 4. */
 const ROWS_MULTIPLE = 32;
@@ -94,13 +94,9 @@ export function codesBytes(shape: BlockShape, rows: number): number {
   return rowBytes(shape) * rows + shape.headBytes * (roundUp(rows, GROUP_ROWS) - rows);
 }
 
-/**
- * Rows a full block has.
- *
- * @param otherBytes - of a row, that are kept in the same chunk
- */
-export function blockRows(shape: BlockShape, otherBytes = 0): number {
-  const rows = Math.floor(BLOCK_BYTES / (rowBytes(shape) + otherBytes + 8));
+/** Rows a full block has, whose rows take so many bytes. */
+export function blockRows(bytes: number): number {
+  const rows = Math.floor(BLOCK_BYTES / bytes);
   return Math.max(ROWS_MULTIPLE, Math.min(ROWS_MAX, rows - (rows % ROWS_MULTIPLE)));
 }
 
@@ -177,7 +173,7 @@ export class CodeBlocks {
   readonly #free: number[] = [];
 
   /** @param capacity - fewer rows a block than are usual, a multiple of 4, for tests */
-  constructor(shape: BlockShape, kernel: CodeKernel, capacity = blockRows(shape)) {
+  constructor(shape: BlockShape, kernel: CodeKernel, capacity = blockRows(rowBytes(shape))) {
     this.shape = shape;
     this.capacity = capacity;
     this.#kernel = kernel;

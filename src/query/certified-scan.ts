@@ -7,12 +7,12 @@ import { isSameName } from "../schema/names.ts";
 import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
-import type { ColumnSpace } from "../vector/column-space.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
 import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip } from "../vector/resident-codes.ts";
 import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
+import type { CodeKind } from "../vector/row-blocks.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
 import { Matching } from "./matching.ts";
@@ -43,6 +43,8 @@ const SURVIVORS_SHARE = 1 / 8;
 const SURVIVORS_MIN = 1000;
 /** So many likely rows by 1-bit codes alone, and all rows are read in order. */
 const LIKELY_ALONE_SHARE = 1 / 4;
+/** Bytes of codes that are read from disk in the time of a row of the table. */
+const ROW_COST_BYTES = 16_000;
 /** Rows of the first batch after a scan of 1-bit codes alone, or twice as many as are wanted. */
 const FIRST_ROWS = 32;
 /** Bytes of a head that are scanned in the time of a byte of 1-bit codes, which need a second look at more rows. */
@@ -78,14 +80,14 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   if (shadow.length > 0) return { refusal: `a temporary table hides ${column.table.name}` };
 
   try {
-    return yield* scanCodes(input, column);
+    return yield* scanCodes(input, column, false);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     // Codes that are read from disk are gone: another generation is current, or something is wrong with this one.
     forgetCodes(driver.connection);
   }
   try {
-    return yield* scanCodes(input, column);
+    return yield* scanCodes(input, column, true);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     forgetCodes(driver.connection);
@@ -94,10 +96,16 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   }
 }
 
-function* scanCodes({ request, driver, db, values }: CertifiedInput, column: IndexedColumn): Steps<Found | Refusal> {
+/** @param isChecked - whether codes on disk that are not kept in memory are looked at first */
+function* scanCodes(
+  { request, driver, db, values }: CertifiedInput,
+  column: IndexedColumn,
+  isChecked: boolean,
+): Steps<Found | Refusal> {
   const start = performance.now();
   const resident = yield* residentCodes(driver.connection, column, {
     budgetBytes: memoryBudgetOf(driver.connection),
+    isChecked,
   });
   considerFold(driver, column, resident);
   if (resident.refusal !== undefined) return resident;
@@ -105,14 +113,14 @@ function* scanCodes({ request, driver, db, values }: CertifiedInput, column: Ind
   const encoded = request.query(values);
   const { codes } = resident;
   const { space } = codes;
-  const isLikelyEnough = request.recall < 1 && isWorthIt(space, request.where !== undefined);
+  const isLikelyEnough = request.recall < 1 && isWorthIt(codes, request.where !== undefined);
   const generations = new Generations(column);
   const base: BaseScan = {
     codes,
     encoded,
     maxDistance: request.maxDistance,
     wanted: request.offset + request.limit,
-    read: (source) => generations.codes(source),
+    read: (source, kind) => generations.codes(source, kind, space),
     rescoring: (k, bounds) => Rescoring.begin({ request, column, db, encoded, bounds, k }),
   };
   try {
@@ -183,6 +191,7 @@ function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scann
     matching &&
     (yield* walk(scan, matching, {
       plan: "certified scan",
+      kind: "codes",
       bounds: provenBounds(query),
       rowsMax: WALK_ROWS_MAX,
       search: (k, maxDistance) =>
@@ -200,10 +209,11 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
   const { codes, encoded, maxDistance, read } = base;
   const { space } = codes;
   const factor = factorFor(recall, space.oneBit!.spread);
-  if (matching && !space.isExact) {
+  if (matching && (!space.isExact || codes.streamedBytes("codes") > 0)) {
     const query = codes.likelyQuery(encoded, factor);
     const walked = yield* walk(base, matching, {
       plan: "1-bit scan",
+      kind: "bits",
       bounds: likelyBounds(query),
       rowsMax: LIKELY_WALK_ROWS_MAX,
       *search(k, maxDistance) {
@@ -225,8 +235,8 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
   }
   const query = codes.likelyQuery(encoded, factor);
   const found = k === 0 ? undefined : yield* codes.searchLikely({ query, k, maxDistance, most, among }, read);
-  if (space.isExact) {
-    // The codes for exact answers cost far less than vectors, and rule most of the likely rows out.
+  if (space.isExact && !(found && found.count * ROW_COST_BYTES < codes.streamedBytes("codes"))) {
+    // The codes for exact answers cost far less than vectors, unless they are on disk, and rule most of the likely rows out.
     const scan: CodeScan = { ...base, query: space.query(encoded) };
     if (!found) return yield* scanAmong(scan, asked, start);
     const among = found.selection();
@@ -251,10 +261,14 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
 
 /**
  * Heads for exact answers that are no longer than the bits are scanned as fast, and the answer has no gaps. Under a condition most
- * of the time goes into asking which rows match, and exact codes ask for the fewest.
+ * of the time goes into asking which rows match, and exact codes ask for the fewest. Where they are on disk, bits are a fraction
+ * of them.
  */
-function isWorthIt({ isExact, headBytes, oneBit }: ColumnSpace, isFiltered: boolean): boolean {
-  return oneBit !== undefined && (!isExact || (!isFiltered && headBytes * 8 > oneBit.shape.width * HEAD_RATIO));
+function isWorthIt(codes: ResidentCodes, isFiltered: boolean): boolean {
+  const { isExact, headBytes, oneBit } = codes.space;
+  if (oneBit === undefined) return false;
+  if (!isExact || codes.streamedBytes("codes") > codes.streamedBytes("bits")) return true;
+  return !isFiltered && headBytes * 8 > oneBit.shape.width * HEAD_RATIO;
 }
 
 function likelyBounds(query: OneBitSpaceQuery): Bounds {
@@ -321,10 +335,10 @@ function provenBounds(query: SpaceQuery): Bounds {
 function* walk(
   { codes, maxDistance, wanted, rescoring: begin }: BaseScan,
   matching: Matching,
-  { plan, bounds, rowsMax, search }: Walk,
+  { plan, kind, bounds, rowsMax, search }: Walk,
 ): Steps<Scanned | undefined> {
   // Whether rows that have no code match nobody has asked; and codes on disk are not read twice.
-  if (codes.skipped.size > 0 || codes.streamed > 0 || wanted === 0) return undefined;
+  if (codes.skipped.size > 0 || codes.streamedBytes(kind) > 0 || wanted === 0) return undefined;
   let k = 2 * wanted + WALK_ROWS;
   if (k > Math.min(rowsMax, codes.size)) return undefined;
   const allMs = yield* matching.expected(codes.size);
@@ -375,6 +389,7 @@ function* walk(
 /** Which codes a walk goes by. */
 interface Walk {
   readonly plan: Found["plan"];
+  readonly kind: CodeKind;
   readonly bounds: Bounds;
   /** Rows it looks at at most. */
   readonly rowsMax: number;

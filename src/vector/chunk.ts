@@ -6,7 +6,7 @@
  * | --- | --- | --- |
  * | 0 | u32 | magic, "DVC1" |
  * | 4 | u16 | format |
- * | 6 | u16 | kind: 1 manifest, 2 model, 3 rows |
+ * | 6 | u16 | kind: 1 manifest, 2 model; of rows: 3 ids, 4 codes for exact answers, 5 codes of 1 bit |
  * | 8 | u32 x 2 | owner: checksum of the index's and the column's name, and one of both |
  * | 16 | i64 | unit: the generation number under which its parts lie |
  * | 24 | i64 | stamp of the unit, drawn at random |
@@ -46,7 +46,7 @@ export const PAYLOAD_BYTES = 1_000_000;
 
 const MAGIC = 0x31435644;
 const HEADER_BYTES = 48;
-const KINDS = { manifest: 1, model: 2, rows: 3 } as const;
+const KINDS = { manifest: 1, model: 2, ids: 3, codes: 4, bits: 5 } as const;
 
 export function ownerOf(index: string, column: string): Owner {
   const bytes = new TextEncoder().encode(`${index}\0${column}`);
@@ -101,7 +101,7 @@ export function decodeChunk(stored: unknown, expected: Expected): { header: Chun
   }
   const kind = (Object.keys(KINDS) as (keyof typeof KINDS)[]).find((each) => KINDS[each] === view.getUint16(6, true));
   const header = {
-    kind: kind ?? "rows",
+    kind: kind ?? "manifest",
     owner: [view.getUint32(8, true), view.getUint32(12, true)] as const,
     unit: view.getBigInt64(16, true),
     stamp: view.getBigInt64(24, true),

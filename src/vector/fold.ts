@@ -9,6 +9,7 @@ import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts"
 import {
   encodeManifest,
   Generations,
+  isSameKinds,
   type LogPlace,
   liveRows,
   type Manifest,
@@ -19,7 +20,7 @@ import {
 import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
 import { judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
-import { RowBlocks, spaceBlockRows } from "./row-blocks.ts";
+import { kindsOf, RowBlocks, type Slots, spaceBlockRows } from "./row-blocks.ts";
 import { RowIds, rowId } from "./row-ids.ts";
 
 /** What a fold did. */
@@ -172,6 +173,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
       model,
       fittedRows: fittedRows ?? liveRows(segments),
       blockRows: spaceBlockRows(space),
+      codes: kindsOf(space),
       segments,
       skipped: plan.skipped,
     };
@@ -340,11 +342,14 @@ function* soundGeneration(
     const bytes = yield* generations.model(manifest.model);
     if (!isColumnModel(column, bytes)) throw new ChunkDamage("the model is not one of such vectors");
     const space = columnSpace(column, bytes);
-    if (spaceBlockRows(space) !== manifest.blockRows) return none;
+    if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return none;
     for (const segment of isChecked ? manifest.segments : []) {
-      for (let part = 0; part < segment.parts; part++) {
-        yield* generations.block(segment, part, space);
-        yield* slices.breathe();
+      for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
+        const { source } = yield* generations.block(segment, block, space);
+        for (const kind of manifest.codes) {
+          yield* generations.codes(source, kind, space);
+          yield* slices.breathe();
+        }
       }
     }
     const { model, fittedRows } = manifest;
@@ -416,17 +421,17 @@ function* planSegments(slices: Slices, before: Generation, changed: BigInt64Arra
 }
 
 function* planSound(slices: Slices, { manifest, space }: Generation, changed: BigInt64Array): Work<Plan> {
-  const idsOf = function* (segment: Segment, part: number): Work<BigInt64Array> {
+  const idsOf = function* (segment: Segment, block: number): Work<BigInt64Array> {
     yield* slices.breathe();
-    return (yield* slices.generations.block(segment, part, space)).ids;
+    return (yield* slices.generations.block(segment, block, space)).ids;
   };
   const segments: Segment[] = [];
   for (const segment of manifest.segments) {
     const gone = segment.gone?.slice() ?? new Uint8Array((segment.rows + 7) >> 3);
-    for (let part = 0; part < segment.parts; part++) {
-      const ids = yield* idsOf(segment, part);
+    for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
+      const ids = yield* idsOf(segment, block);
       for (const row of common(ids, changed)) {
-        const at = part * manifest.blockRows + row;
+        const at = block * manifest.blockRows + row;
         gone[at >> 3]! |= 1 << (at & 7);
       }
     }
@@ -445,10 +450,10 @@ function* planSound(slices: Slices, { manifest, space }: Generation, changed: Bi
   ids.set(changed);
   let count = changed.length;
   for (const segment of merged) {
-    for (let part = 0; part < segment.parts; part++) {
-      const own = yield* idsOf(segment, part);
+    for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
+      const own = yield* idsOf(segment, block);
       own.forEach((id, row) => {
-        const at = part * manifest.blockRows + row;
+        const at = block * manifest.blockRows + row;
         if (!segment.gone || (segment.gone[at >> 3]! & (1 << (at & 7))) === 0) ids[count++] = id;
       });
     }
@@ -542,7 +547,7 @@ class RowSource {
 class SegmentWriter {
   readonly #generations: Generations;
   readonly #blocks: RowBlocks;
-  readonly #slot: number;
+  readonly #slots: Slots;
   readonly #ids: BigInt64Array;
   #count = 0;
   #rows = 0;
@@ -551,7 +556,7 @@ class SegmentWriter {
   constructor(generations: Generations, space: ColumnSpace) {
     this.#generations = generations;
     this.#blocks = new RowBlocks(space, codeKernel());
-    this.#slot = this.#blocks.take();
+    this.#slots = this.#blocks.takeAll();
     this.#ids = new BigInt64Array(this.#blocks.capacity);
   }
 
@@ -562,13 +567,13 @@ class SegmentWriter {
   copy(codes: ResidentCodes, id: bigint) {
     const how = codes.whereIs(id);
     if (how !== "inMemory") return how;
-    codes.copyTo(this.#blocks, this.#slot, this.#count, id);
+    codes.copyTo(this.#blocks, this.#slots, this.#count, id);
     this.#ids[this.#count++] = id;
     return how;
   }
 
   add(id: bigint, code: RowCode, bytes: Uint8Array): boolean {
-    if (!this.#blocks.write(this.#slot, this.#count, code, bytes)) return false;
+    if (!this.#blocks.write(this.#slots, this.#count, code, bytes)) return false;
     this.#ids[this.#count++] = id;
     return true;
   }
@@ -578,13 +583,14 @@ class SegmentWriter {
     const { unit, stamp } = this.#unit
       ? { unit: this.#unit.generation, stamp: this.#unit.stamp }
       : yield* this.#generations.newUnit();
-    const part = this.#unit?.parts ?? 0;
-    const codes = this.#blocks.save(this.#slot, count);
-    const payload = new Uint8Array(count * 8 + codes.length);
-    payload.set(new Uint8Array(this.#ids.buffer, 0, count * 8));
-    payload.set(codes, count * 8);
-    yield* this.#generations.write({ kind: "rows", unit, stamp, part, count }, payload);
-    this.#unit = { generation: unit, stamp, parts: part + 1 };
+    let part = this.#unit?.parts ?? 0;
+    const ids = new Uint8Array(this.#ids.buffer, 0, count * 8);
+    yield* this.#generations.write({ kind: "ids", unit, stamp, part: part++, count }, ids);
+    for (const kind of this.#blocks.kinds) {
+      const codes = this.#blocks.save(kind, this.#slots[kind]!, count);
+      yield* this.#generations.write({ kind, unit, stamp, part: part++, count }, codes);
+    }
+    this.#unit = { generation: unit, stamp, parts: part };
     this.#rows += count;
     this.#count = 0;
   }
@@ -599,7 +605,7 @@ class SegmentWriter {
 /** Places in `ids` of the numbers that are in `changed`; both ascend. */
 function* common(ids: BigInt64Array, changed: BigInt64Array): Generator<number> {
   let row = 0;
-  let at = new RowIds(changed).bisect(changed.length, rowId(ids[0]!));
+  let at = RowIds.fixed(changed).bisect(changed.length, rowId(ids[0]!));
   while (row < ids.length && at < changed.length) {
     if (ids[row]! < changed[at]!) row++;
     else if (ids[row]! > changed[at]!) at++;

@@ -5,13 +5,13 @@ import { CHUNK_FORMAT, ChunkDamage, decodeChunk, encodeChunk, type Owner, ownerO
 import type { ColumnSpace } from "./column-space.ts";
 import type { IndexedColumn } from "./indexed-column.ts";
 import type { BlockSource, Skip, StoredBlock } from "./resident-codes.ts";
-import { spaceBlockRows, spaceBytes } from "./row-blocks.ts";
+import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
 
 /**
  * What is on disk of one vector column, and how it is found.
  *
- * A *unit* is a sequence of chunks under one generation number, never altered once written: a segment's blocks of rows, a model,
- * or a manifest. `_head` names the manifest of the current generation; the manifest names the model and the segments, which
+ * A *unit* is a sequence of chunks under one generation number, never altered once written: a segment's blocks of rows, of each
+ * a chunk with the ids and one with each kind of codes, a model, or a manifest. `_head` names the manifest of the current generation; the manifest names the model and the segments, which
  * may be older and shared with the generation before. So a fold writes what has changed and flips one row of `_head`.
  */
 export interface Manifest {
@@ -24,6 +24,8 @@ export interface Manifest {
   readonly fittedRows: number;
   /** Rows of a full block. */
   readonly blockRows: number;
+  /** The kinds of codes of a block. */
+  readonly codes: readonly CodeKind[];
   readonly segments: readonly Segment[];
   readonly skipped: ReadonlyMap<bigint, Skip>;
 }
@@ -59,6 +61,13 @@ const SKIPS: readonly Skip[] = ["wrongLength", "notFinite", "notAVector"];
 
 /** What names a column's chunks. */
 export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
+
+/**
+ * Bytes of chunks for each element of a throwaway array. As in driver/better-sqlite3.ts, it fills V8's nursery in time: chunks that
+ * a search reads from disk lie outside of it, and would else be freed by collections of the whole heap, for a quarter of its time.
+ */
+const BALLAST = 24;
+let ballast: number[] = [];
 
 /** The chunks of one column. */
 export class Generations {
@@ -124,34 +133,34 @@ export class Generations {
   }
 
   /**
-   * One block of a segment.
+   * The rows of one block of a segment, without their codes.
    *
    * @throws {ChunkDamage}
    */
-  *block(segment: Segment, part: number, space: ColumnSpace): Steps<StoredBlock> {
+  *block(segment: Segment, block: number, space: ColumnSpace): Steps<StoredBlock> {
+    const { generation, stamp } = segment;
     const capacity = spaceBlockRows(space);
-    if (part * capacity >= segment.rows) throw new ChunkDamage(`generation ${segment.generation} has too many parts`);
-    const count = Math.min(capacity, segment.rows - part * capacity);
-    const payload = yield* this.#rows({ generation: segment.generation, stamp: segment.stamp, part, count });
-    const isFitting = payload.length === count * 8 + spaceBytes(space, count);
-    if (!isFitting) throw new ChunkDamage(`part ${part} of generation ${segment.generation} has rows of another size`);
-    const ids = new BigInt64Array(payload.slice(0, count * 8).buffer);
+    if (block * capacity >= segment.rows) throw new ChunkDamage(`generation ${generation} has too many parts`);
+    const count = Math.min(capacity, segment.rows - block * capacity);
+    const part = block * (1 + kindsOf(space).length);
+    const payload = yield* this.#rows("ids", { generation, stamp, part, count }, count * 8);
+    const ids = new BigInt64Array(payload.slice().buffer);
     for (let row = 1; row < count; row++) {
-      if (ids[row - 1]! >= ids[row]!)
-        throw new ChunkDamage(`the ids of generation ${segment.generation} do not ascend`);
+      if (ids[row - 1]! >= ids[row]!) throw new ChunkDamage(`the ids of generation ${generation} do not ascend`);
     }
-    const from = (part * capacity) >> 3;
-    return {
-      ids,
-      codes: payload.subarray(count * 8),
-      gone: segment.gone?.slice(from, from + ((count + 7) >> 3)),
-      source: { generation: segment.generation, stamp: segment.stamp, part, count },
-    };
+    const from = (block * capacity) >> 3;
+    const gone = segment.gone?.slice(from, from + ((count + 7) >> 3));
+    return { ids, gone, source: { generation, stamp, part, count } };
   }
 
-  /** The codes of a block that was read before. */
-  *codes(source: BlockSource): Steps<Uint8Array> {
-    return (yield* this.#rows(source)).subarray(source.count * 8);
+  /**
+   * Codes of a block, as `RowBlocks.save` gave them.
+   *
+   * @throws {ChunkDamage}
+   */
+  *codes({ part, ...source }: BlockSource, kind: CodeKind, space: ColumnSpace): Steps<Uint8Array> {
+    const at = part + 1 + kindsOf(space).indexOf(kind);
+    return yield* this.#rows(kind, { ...source, part: at }, savedBytes(space, kind, source.count));
   }
 
   /** A number under which nothing has been written, taken by the first chunk that is, and a stamp. */
@@ -165,7 +174,7 @@ export class Generations {
   }
 
   *write(
-    chunk: { kind: "manifest" | "model" | "rows"; unit: bigint; stamp: bigint; part: number; count: number },
+    chunk: { kind: "manifest" | "model" | "ids" | CodeKind; unit: bigint; stamp: bigint; part: number; count: number },
     payload: Uint8Array,
   ): Steps<void> {
     const sql = `INSERT INTO ${this.#chunks} ("column", generation, part, bytes) VALUES (?, ?, ?, ?)`;
@@ -212,9 +221,11 @@ export class Generations {
     return Number(columns) === Number(based) && typeof least === "bigint" ? least : undefined;
   }
 
-  *#rows({ generation, stamp, part, count }: BlockSource): Steps<Uint8Array> {
-    const expected = { kind: "rows", owner: this.owner, unit: generation, stamp, part, count } as const;
-    return decodeChunk(yield* this.#read(generation, part), expected).payload;
+  *#rows(kind: "ids" | CodeKind, { generation, stamp, part, count }: BlockSource, bytes: number): Steps<Uint8Array> {
+    const expected = { kind, owner: this.owner, unit: generation, stamp, part, count } as const;
+    const { payload } = decodeChunk(yield* this.#read(generation, part), expected);
+    if (payload.length === bytes) return payload;
+    throw new ChunkDamage(`part ${part} of generation ${generation} has rows of another size`);
   }
 
   *#read(generation: bigint, part: number): Steps<unknown> {
@@ -228,6 +239,8 @@ export class Generations {
       throw new ChunkDamage(`part ${part} of generation ${generation} lies on damaged pages of the database`);
     }
     const bytes = row?.[0];
+    ballast.length = 0;
+    if (bytes instanceof Uint8Array) ballast = new Array(Math.floor(bytes.length / BALLAST)).fill(0);
     return bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
   }
 }
@@ -237,13 +250,14 @@ export class Generations {
  * ids of skipped rows (i64 each) and why (u8 each: 0 wrong length, 1 not finite, 2 not a vector).
  */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const { base, schemaVersion, model, fittedRows, blockRows, segments, skipped } = manifest;
+  const { base, schemaVersion, model, fittedRows, blockRows, codes, segments, skipped } = manifest;
   const json = JSON.stringify({
     base: { seq: String(base.seq), nonce: String(base.nonce) },
     schemaVersion,
     model: plain(model),
     fittedRows,
     blockRows,
+    codes,
     segments: segments.map((segment) => ({ ...plain(segment), rows: segment.rows, gone: segment.gone?.length ?? 0 })),
     skipped: skipped.size,
   });
@@ -268,12 +282,13 @@ function decodeManifest(bytes: Uint8Array): Manifest {
     const [length] = new Uint32Array(take(4).buffer);
     const json = JSON.parse(new TextDecoder().decode(take(length!)));
     const capacity = whole(json.blockRows);
+    const codes = json.codes.map(String);
     const segments = json.segments.map((segment: any): Segment => {
       const unit = unitOf(segment);
       const rows = whole(segment.rows);
       const gone = segment.gone > 0 ? take(segment.gone) : undefined;
       if (gone && gone.length !== (rows + 7) >> 3) throw new RangeError();
-      if (unit.parts !== Math.ceil(rows / capacity)) throw new RangeError();
+      if (unit.parts !== Math.ceil(rows / capacity) * (1 + codes.length)) throw new RangeError();
       return { ...unit, rows, gone };
     });
     const ids = new BigInt64Array(take(whole(json.skipped) * 8).buffer);
@@ -284,6 +299,7 @@ function decodeManifest(bytes: Uint8Array): Manifest {
       model: unitOf(json.model),
       fittedRows: whole(json.fittedRows),
       blockRows: capacity,
+      codes,
       segments,
       skipped: new Map(Array.from(ids, (id, i) => [id, SKIPS[kinds[i]!]!])),
     };
@@ -313,6 +329,11 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return bytes;
+}
+
+/** Whether a generation has the kinds of codes that are wanted now. */
+export function isSameKinds(space: ColumnSpace, { codes }: Manifest): boolean {
+  return String(kindsOf(space)) === String(codes);
 }
 
 /** Rows of segments that are not gone. */

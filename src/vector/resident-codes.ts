@@ -6,7 +6,7 @@ import { oneBitRowBytes } from "../kernel/one-bit.ts";
 import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
 import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
-import { RowBlocks } from "./row-blocks.ts";
+import { type CodeKind, RowBlocks, type Slots } from "./row-blocks.ts";
 import { eachId, type RowId, RowIds, rowId } from "./row-ids.ts";
 
 /** Why a row with something in its vector column is not among the codes. */
@@ -48,6 +48,8 @@ export interface Likely {
   rows(): Survivor[];
   /** The same, to be searched among with codes for exact answers. */
   selection(): Selection;
+  /** How many they are. */
+  readonly count: number;
   /** Rows whose upper bounds lie below this are left out. */
   readonly threshold: number;
 }
@@ -56,22 +58,22 @@ export interface Likely {
 export interface BlockSource {
   readonly generation: bigint;
   readonly stamp: bigint;
+  /** Of its ids; the parts behind it are those of its codes. */
   readonly part: number;
   /** Rows it has. */
   readonly count: number;
 }
 
-/** A block as it is on disk: rows by ascending id, and their codes as `RowBlocks.save` gives them. */
+/** A block as it is on disk, without its codes: rows by ascending id. */
 export interface StoredBlock {
   readonly ids: BigInt64Array;
-  readonly codes: Uint8Array;
   /** One bit a row, set where the row is gone; undefined where none is. */
   readonly gone: Uint8Array | undefined;
   readonly source: BlockSource;
 }
 
-/** Gives the codes of a block that is not in memory. */
-export type ReadCodes = (source: BlockSource) => Steps<Uint8Array>;
+/** Gives codes of a block that are not in memory, as `RowBlocks.save` did. */
+export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<Uint8Array>;
 
 /** What a scan of either kind of codes is given. */
 type BlockScan = Pick<Scan, "block" | "again">;
@@ -79,8 +81,8 @@ type BlockScan = Pick<Scan, "block" | "again">;
 interface Block {
   readonly ids: RowIds;
   count: number;
-  /** Where its codes are in memory; undefined: on disk, at `source`. */
-  slot: number | undefined;
+  /** Where its codes are in memory; those that are not are on disk, at `source`. */
+  readonly slots: Slots;
   readonly source: BlockSource | undefined;
   /** One bit a row, set where the row is gone. */
   readonly gone: Uint8Array;
@@ -103,7 +105,7 @@ const WEAR_ROWS = 1000;
 /**
  * The codes of a column's rows by id, in blocks. Ids are 64-bit integers, all of them, so they stay bigint. Those that come in
  * ascending order, as all of a load do, are found by bisection, which takes no memory; others through a map. Ids are always in
- * memory; the codes of a block may be on disk, from where each search reads them.
+ * memory; codes of a block, of either kind, may be on disk, from where each search that needs them reads them.
  */
 export class ResidentCodes {
   readonly space: ColumnSpace;
@@ -134,14 +136,19 @@ export class ResidentCodes {
     return this.#rows - this.#gone;
   }
 
-  /** Bytes of memory that a block takes. */
-  get blockBytes(): number {
-    return this.#codes.capacity * (this.#codes.rowBytes + 8);
+  /** The kinds of codes there are. */
+  get kinds(): readonly CodeKind[] {
+    return this.#codes.kinds;
+  }
+
+  /** Bytes of memory that codes of a block take. */
+  slotBytes(kind: CodeKind): number {
+    return this.#codes.slotBytes(kind);
   }
 
   /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
-    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.all.byteLength, 0);
+    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.bytes, 0);
   }
 
   /** Bytes of 1-bit codes that a search of all rows reads. */
@@ -149,9 +156,15 @@ export class ResidentCodes {
     return this.#rows * (this.space.oneBit ? oneBitRowBytes(this.space.oneBit.shape.width) : 0);
   }
 
-  /** Blocks whose codes are on disk. */
+  /** Blocks of which codes are on disk. */
   get streamed(): number {
-    return this.#blocks.filter(({ slot }) => slot === undefined).length;
+    return this.#blocks.filter(({ slots }) => !this.#codes.isWhole(slots)).length;
+  }
+
+  /** Bytes of codes of a kind that a search of all rows reads from disk. */
+  streamedBytes(kind: CodeKind): number {
+    if (!this.kinds.includes(kind)) return 0;
+    return this.#blocks.filter(({ slots }) => slots[kind] === undefined).length * this.slotBytes(kind);
   }
 
   get skipped(): ReadonlyMap<bigint, Skip> {
@@ -169,18 +182,12 @@ export class ResidentCodes {
     this.#segments.push({ from, to: from, rows: 0, least: 0, most: 0 });
   }
 
-  /**
-   * Takes a block from disk.
-   *
-   * @param isResident - whether its codes are kept in memory
-   * @throws {RangeError} when memory ends
-   */
-  addStored({ ids, codes, gone, source }: StoredBlock, isResident: boolean): void {
-    const slot = isResident ? this.#codes.take() : undefined;
+  /** Takes a block from disk, without its codes. */
+  addStored({ ids, gone, source }: StoredBlock): void {
     const block: Block = {
-      ids: new RowIds(ids),
+      ids: RowIds.fixed(ids),
       count: ids.length,
-      slot,
+      slots: { codes: undefined, bits: undefined },
       source,
       gone: gone ?? new Uint8Array((ids.length + 7) >> 3),
     };
@@ -188,7 +195,26 @@ export class ResidentCodes {
     this.#segments.at(-1)!.to++;
     this.#rows += block.count;
     this.#gone += countBits(block.gone);
-    if (slot !== undefined) this.#fill(slot, block, codes);
+  }
+
+  /**
+   * Reads codes of the blocks that were added into memory, in their order.
+   *
+   * @param hasRoom - whether those of one more are to be kept
+   * @param isChecked - whether those that are not kept are read all the same, to see whether they are sound
+   * @throws {RangeError} when memory ends
+   */
+  *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean, isChecked: boolean): Steps<void> {
+    let isFull = false;
+    for (const block of this.#blocks) {
+      isFull ||= !hasRoom();
+      if (isFull && !isChecked) return;
+      const codes = yield* read(block.source!, kind);
+      if (isFull) continue;
+      const slot = this.#codes.take(kind);
+      block.slots[kind] = slot;
+      this.#fill(kind, slot, block, codes);
+    }
   }
 
   /** Says that the load is over. */
@@ -243,13 +269,13 @@ export class ResidentCodes {
     const at = this.#find(rowId(id));
     const block = at === undefined ? undefined : this.#blockOf(at);
     if (!block || isGone(block, at! % this.#codes.capacity)) return this.#skipped.get(id) ?? "absent";
-    return block.slot === undefined ? "onDisk" : "inMemory";
+    return this.#codes.isWhole(block.slots) ? "inMemory" : "onDisk";
   }
 
-  /** Copies the code of a row that is in memory to a slot of other blocks of the same space. */
-  copyTo(blocks: RowBlocks, slot: number, row: number, id: bigint): void {
+  /** Copies the codes of a row that is in memory to a block of other blocks of the same space. */
+  copyTo(blocks: RowBlocks, slots: Slots, row: number, id: bigint): void {
     const at = this.#find(rowId(id))!;
-    blocks.copy(slot, row, this.#codes, this.#blockOf(at).slot!, at % this.#codes.capacity);
+    blocks.copy(slots, row, this.#codes, this.#blockOf(at).slots, at % this.#codes.capacity);
   }
 
   /** An empty selection of rows, to be searched among. */
@@ -264,7 +290,7 @@ export class ResidentCodes {
   /** Undefined where more than `most` rows survive. */
   *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<CodesFound | undefined> {
     const begin = () => this.#codes.scan({ query: query.coded, k, floor: query.floorOf(maxDistance), most });
-    const scan = yield* this.#visit(begin, among, read);
+    const scan = yield* this.#visit("codes", begin, among, read);
     const found = scan.survivors();
     return found && { survivors: this.#ranked(found), threshold: scan.threshold, bytesRead: scan.bytesRead };
   }
@@ -282,10 +308,12 @@ export class ResidentCodes {
   /** The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`. */
   *searchLikely({ query, k, maxDistance, most, among }: LikelySearch, read: ReadCodes): Steps<Likely | undefined> {
     const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
-    const scan = yield* this.#visit(() => this.#codes.scanBits({ query: query.coded, k, floor, most }), among, read);
+    const begin = () => this.#codes.scanBits({ query: query.coded, k, floor, most });
+    const scan = yield* this.#visit("bits", begin, among, read);
     const found = scan.found();
     if (!found) return undefined;
     return {
+      count: found.rows.length,
       threshold: found.threshold,
       rows: () => this.#ranked(found),
       selection: () => {
@@ -297,23 +325,29 @@ export class ResidentCodes {
   }
 
   /** Hands the blocks that are asked to a scan, those on disk through one slot that is taken before it begins. */
-  *#visit<TScan extends BlockScan>(begin: () => TScan, among: Selection | undefined, read: ReadCodes): Steps<TScan> {
+  *#visit<TScan extends BlockScan>(
+    kind: CodeKind,
+    begin: () => TScan,
+    among: Selection | undefined,
+    read: ReadCodes,
+  ): Steps<TScan> {
     const { capacity } = this.#codes;
-    const visiting = this.streamed > 0 ? this.#codes.take() : undefined;
+    const isStreamed = this.#blocks.some(({ slots }) => slots[kind] === undefined);
+    const visiting = isStreamed ? this.#codes.take(kind) : undefined;
     try {
       const scan = begin();
       do {
         for (const [n, block] of this.#blocks.entries()) {
           const mask = among?.maskOf(n);
           if (among && !mask) continue;
-          const slot = block.slot ?? visiting!;
-          if (block.slot === undefined) this.#fill(slot, block, yield* read(block.source!));
+          const slot = block.slots[kind] ?? visiting!;
+          if (slot === visiting) this.#fill(kind, slot, block, yield* read(block.source!, kind));
           scan.block(slot, block.count, n * capacity, mask);
         }
       } while (scan.again());
       return scan;
     } finally {
-      if (visiting !== undefined) this.#codes.free(visiting);
+      if (visiting !== undefined) this.#codes.free(kind, visiting);
     }
   }
 
@@ -335,15 +369,15 @@ export class ResidentCodes {
     }
     this.#skipped.delete(id);
     let at = this.#isLoading ? undefined : this.#find(rowId(id));
-    if (at !== undefined && this.#blockOf(at).slot === undefined) {
-      // Its old code lies on disk, where it stays.
+    if (at !== undefined && !this.#codes.isWhole(this.#blockOf(at).slots)) {
+      // Old codes lie on disk, where they stay.
       this.#erase(at);
       at = undefined;
     }
     at ??= this.#append(id);
     const block = this.#blockOf(at);
     const row = at % this.#codes.capacity;
-    const isCoded = this.#codes.write(block.slot!, row, code, bytes);
+    const isCoded = this.#codes.write(block.slots, row, code, bytes);
     if (isGone(block, row)) {
       block.gone[row >> 3]! &= ~(1 << (row & 7));
       this.#gone--;
@@ -353,26 +387,30 @@ export class ResidentCodes {
     this.#skipped.set(id, "notFinite");
   }
 
-  #fill(slot: number, block: Block, codes: Uint8Array): void {
-    this.#codes.load(slot, block.count, codes);
-    for (let row = 0; row < block.count; row++) if (isGone(block, row)) this.#codes.erase(slot, row);
+  #fill(kind: CodeKind, slot: number, { count, gone }: Block, codes: Uint8Array): void {
+    this.#codes.load(kind, slot, count, codes);
+    const slots: Slots = { codes: undefined, bits: undefined, [kind]: slot };
+    gone.forEach((bits, i) => {
+      for (let rest = bits; rest !== 0; rest &= rest - 1)
+        this.#codes.erase(slots, i * 8 + (31 - Math.clz32(rest & -rest)));
+    });
   }
 
   #append(id: bigint): number {
     const { capacity } = this.#codes;
     let open = this.#open;
     if (open === undefined || this.#blocks[open]!.count === capacity) {
-      const slot = this.#codes.take();
+      const slots = this.#codes.takeAll();
       if (this.#isLoading && this.#segments.length === 0) this.beginSegment();
       open = this.#blocks.length;
-      const ids = new RowIds(new BigInt64Array(capacity));
-      this.#blocks.push({ ids, count: 0, slot, source: undefined, gone: new Uint8Array((capacity + 7) >> 3) });
+      const ids = RowIds.open(capacity);
+      this.#blocks.push({ ids, count: 0, slots, source: undefined, gone: new Uint8Array((capacity + 7) >> 3) });
       if (this.#isLoading) this.#segments.at(-1)!.to++;
       this.#open = open;
     }
     const block = this.#blocks[open]!;
     const at = open * capacity + block.count;
-    block.ids.all[block.count++] = id;
+    block.ids.set(block.count++, id);
     this.#rows++;
     if (!this.#isLoading) this.#later.set(id, at);
     return at;
@@ -384,7 +422,7 @@ export class ResidentCodes {
     if (isGone(block, row)) return;
     block.gone[row >> 3]! |= 1 << (row & 7);
     this.#gone++;
-    if (block.slot !== undefined) this.#codes.erase(block.slot, row);
+    this.#codes.erase(block.slots, row);
   }
 
   /** The place of a row, or one where it was and is gone from; undefined where it never was. */
@@ -432,7 +470,7 @@ export class ResidentCodes {
   }
 
   #idOf(at: number): bigint {
-    return this.#blockOf(at).ids.all[at % this.#codes.capacity]!;
+    return this.#blockOf(at).ids.exactly(at % this.#codes.capacity);
   }
 }
 

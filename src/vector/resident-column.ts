@@ -5,11 +5,11 @@ import { processWide } from "../driver/process-wide.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
-import { Generations } from "./generation.ts";
+import { Generations, isSameKinds } from "./generation.ts";
 import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
-import { ResidentCodes } from "./resident-codes.ts";
+import { type ReadCodes, ResidentCodes } from "./resident-codes.ts";
 import { spaceBlockRows } from "./row-blocks.ts";
 
 /** The codes of all rows of this snapshot, or why there are none. */
@@ -52,7 +52,7 @@ interface Cached extends Held {
 }
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
-const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-3", () => new WeakMap());
+const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-4", () => new WeakMap());
 
 /** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
 const CHANGES_MIN = 1000;
@@ -61,6 +61,8 @@ const CHANGES_SHARE = 1 / 4;
 export interface ResidentOptions {
   /** Most bytes of codes that all connections of the process hold. */
   readonly budgetBytes: number;
+  /** Whether codes on disk that are not kept in memory are looked at, too, where a generation is loaded. Default false. */
+  readonly isChecked?: boolean;
 }
 
 /**
@@ -74,7 +76,7 @@ export interface ResidentOptions {
 export function* residentCodes(
   connection: object,
   column: IndexedColumn,
-  { budgetBytes }: ResidentOptions,
+  { budgetBytes, isChecked = false }: ResidentOptions,
 ): Steps<Resident> {
   const { schemaVersion, isCommitted } = column.attachment;
   if (!isCommitted)
@@ -114,7 +116,7 @@ export function* residentCodes(
   };
   let isKept = true;
   try {
-    const opened = yield* openStored(connection, column, room);
+    const opened = yield* openStored(connection, column, room, isChecked);
     const isUsable = opened !== undefined && opened !== "damaged";
     Object.assign(cached, isUsable ? opened : yield* openTable(column, room));
     if (opened === "damaged") cached.needsFold = true;
@@ -224,7 +226,12 @@ interface Room {
 type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> & Partial<Pick<Cached, "refusal" | "needsFold">>;
 
 /** The codes of the generation on disk, or undefined where there is none that can be relied on. */
-function* openStored(connection: object, column: IndexedColumn, room: Room): Steps<Opened | "damaged" | undefined> {
+function* openStored(
+  connection: object,
+  column: IndexedColumn,
+  room: Room,
+  isChecked: boolean,
+): Steps<Opened | "damaged" | undefined> {
   const { definition, attachment } = column;
   const generations = new Generations(column);
   try {
@@ -241,14 +248,19 @@ function* openStored(connection: object, column: IndexedColumn, room: Room): Ste
     if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
     const space = columnSpace(column, model);
     // Another version of the library may cut blocks in another way.
-    if (spaceBlockRows(space) !== manifest.blockRows) return undefined;
+    if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return undefined;
     const codes = new ResidentCodes(space);
     room.begin(codes);
     for (const segment of manifest.segments) {
       codes.beginSegment();
-      for (let part = 0; part < segment.parts; part++) {
-        codes.addStored(yield* generations.block(segment, part, space), room.has(codes.blockBytes));
+      for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
+        codes.addStored(yield* generations.block(segment, block, space));
       }
+    }
+    // Those of 1 bit first: they are few, and without them all of them would be read for a query that one row answers.
+    for (const kind of [...codes.kinds].reverse()) {
+      const read: ReadCodes = (source) => generations.codes(source, kind, space);
+      yield* codes.loadStored(kind, read, () => room.has(codes.slotBytes(kind)), isChecked);
     }
     for (const [id, why] of manifest.skipped) codes.skip(id, why);
     codes.finishLoad();

@@ -20,29 +20,38 @@ import {
 import { scalarOneBitKernel } from "../kernel/scalar-one-bit.ts";
 import type { ColumnSpace } from "./column-space.ts";
 
-/** Bytes of a row in memory, without its id. */
-export function spaceRowBytes(space: ColumnSpace): number {
-  return rowBytes(space) + (space.oneBit ? oneBitRowBytes(space.oneBit.shape.width) : 0);
+/** Codes for exact answers, or of 1 bit. */
+export type CodeKind = "codes" | "bits";
+
+/** Where the codes of a block are in memory, by kind; undefined where they are not. */
+export type Slots = Record<CodeKind, number | undefined>;
+
+/** The kinds of codes that a column has, in the order in which they lie on disk. */
+export function kindsOf({ isExact, oneBit }: ColumnSpace): readonly CodeKind[] {
+  return [...(isExact ? (["codes"] as const) : []), ...(oneBit ? (["bits"] as const) : [])];
 }
 
-/** Bytes of the codes of `rows` rows as `RowBlocks.save` gives them. */
-export function spaceBytes(space: ColumnSpace, rows: number): number {
-  return codesBytes(space, rows) + (space.oneBit ? oneBitBytes(space.oneBit.shape.width, rows) : 0);
+/** Bytes of codes of `rows` rows as `RowBlocks.save` gives them. */
+export function savedBytes(space: ColumnSpace, kind: CodeKind, rows: number): number {
+  return kind === "codes" ? codesBytes(space, rows) : oneBitBytes(space.oneBit!.shape.width, rows);
 }
 
 /** Rows a full block has. */
 export function spaceBlockRows(space: ColumnSpace): number {
-  return blockRows(space, space.oneBit ? oneBitRowBytes(space.oneBit.shape.width) : 0);
+  const bits = space.oneBit ? oneBitRowBytes(space.oneBit.shape.width) : 0;
+  return blockRows(Math.max(rowBytes(space), bits));
 }
 
-/** Blocks of rows with all codes a column has: those for exact answers, those of 1 bit, or both, in slots of the same number. */
+/** Blocks of rows with all codes a column has: those for exact answers, those of 1 bit, or both, each in slots of their own. */
 export class RowBlocks {
   readonly space: ColumnSpace;
+  readonly kinds: readonly CodeKind[];
   readonly #codes: CodeBlocks;
   readonly #bits: OneBitBlocks | undefined;
 
   constructor(space: ColumnSpace, kernel: CodeKernel, capacity = spaceBlockRows(space)) {
     this.space = space;
+    this.kinds = kindsOf(space);
     this.#codes = new CodeBlocks(space, kernel, capacity);
     const bitKernel = kernel.kernel === "scalar" ? scalarOneBitKernel : oneBitKernel;
     this.#bits = space.oneBit && new OneBitBlocks(space.oneBit.shape, capacity, bitKernel());
@@ -56,9 +65,9 @@ export class RowBlocks {
     return this.#codes.capacity;
   }
 
-  /** Bytes of a row in memory. */
-  get rowBytes(): number {
-    return spaceRowBytes(this.space);
+  /** Bytes of a slot. */
+  slotBytes(kind: CodeKind): number {
+    return this.#of(kind).rowBytes * this.capacity;
   }
 
   /** Bytes of the slots in use. */
@@ -72,55 +81,63 @@ export class RowBlocks {
   }
 
   /** @throws {RangeError} when memory ends */
-  take(): number {
-    this.#bits?.take();
-    return this.#codes.take();
-  }
-
-  free(slot: number): void {
-    this.#bits?.free(slot);
-    this.#codes.free(slot);
+  take(kind: CodeKind): number {
+    return this.#of(kind).take();
   }
 
   /**
-   * Codes a row.
+   * A slot of each kind.
+   *
+   * @throws {RangeError} when memory ends
+   */
+  takeAll(): Slots {
+    const slots: Slots = { codes: undefined, bits: undefined };
+    for (const kind of this.kinds) slots[kind] = this.take(kind);
+    return slots;
+  }
+
+  free(kind: CodeKind, slot: number): void {
+    this.#of(kind).free(slot);
+  }
+
+  /** Whether a block has all its codes in memory. */
+  isWhole(slots: Slots): boolean {
+    return this.kinds.every((kind) => slots[kind] !== undefined);
+  }
+
+  /**
+   * Codes a row of a block that is whole.
    *
    * @param code - from the space
    * @param bytes - the stored vector
    * @returns false where it holds NaN or an infinity that only the 1-bit codes have met: it is gone
    */
-  write(slot: number, row: number, code: RowCode, bytes: Uint8Array): boolean {
-    this.#codes.write(slot, row, code);
-    return this.#bits?.write(slot, row, [codecOf(this.space.shape.element).decode(bytes)]).length !== 1;
+  write({ codes, bits }: Slots, row: number, code: RowCode, bytes: Uint8Array): boolean {
+    if (codes !== undefined) this.#codes.write(codes, row, code);
+    if (bits === undefined) return true;
+    return this.#bits!.write(bits, row, [codecOf(this.space.shape.element).decode(bytes)]).length !== 1;
   }
 
-  erase(slot: number, row: number): void {
-    this.#codes.erase(slot, row);
-    this.#bits?.erase(slot, row);
+  /** Marks a row as gone, in what is in memory of its block. */
+  erase({ codes, bits }: Slots, row: number): void {
+    if (codes !== undefined) this.#codes.erase(codes, row);
+    if (bits !== undefined) this.#bits!.erase(bits, row);
   }
 
-  /** Copies a row of a slot of other blocks of the same space. */
-  copy(slot: number, row: number, from: RowBlocks, fromSlot: number, fromRow: number): void {
-    this.#codes.copy(slot, row, from.#codes, fromSlot, fromRow);
-    this.#bits?.copy(slot, row, from.#bits!, fromSlot, fromRow);
+  /** Copies a row of a block of other blocks of the same space; both are whole. */
+  copy(slots: Slots, row: number, from: RowBlocks, fromSlots: Slots, fromRow: number): void {
+    if (slots.codes !== undefined) this.#codes.copy(slots.codes, row, from.#codes, fromSlots.codes!, fromRow);
+    if (slots.bits !== undefined) this.#bits!.copy(slots.bits, row, from.#bits!, fromSlots.bits!, fromRow);
   }
 
-  /** Bytes of the first `rows` rows: the codes for exact answers, then those of 1 bit. */
-  save(slot: number, rows: number): Uint8Array {
-    const codes = this.#codes.save(slot, rows);
-    const bits = this.#bits?.save(slot, rows);
-    if (!bits) return codes;
-    const bytes = new Uint8Array(codes.length + bits.length);
-    bytes.set(codes);
-    bytes.set(bits, codes.length);
-    return bytes;
+  /** Bytes of the first `rows` rows of a slot. */
+  save(kind: CodeKind, slot: number, rows: number): Uint8Array {
+    return this.#of(kind).save(slot, rows);
   }
 
-  /** Fills the first `rows` rows from what `save` gave; the length is the caller's to check. */
-  load(slot: number, rows: number, bytes: Uint8Array): void {
-    const codes = codesBytes(this.space, rows);
-    this.#codes.load(slot, rows, bytes.subarray(0, codes));
-    this.#bits?.load(slot, rows, bytes.subarray(codes));
+  /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
+  load(kind: CodeKind, slot: number, rows: number, bytes: Uint8Array): void {
+    this.#of(kind).load(slot, rows, bytes);
   }
 
   scan(input: ScanInput): Scan {
@@ -129,5 +146,9 @@ export class RowBlocks {
 
   scanBits(input: OneBitScanInput): OneBitScan {
     return this.#bits!.scan(input);
+  }
+
+  #of(kind: CodeKind): CodeBlocks | OneBitBlocks {
+    return kind === "codes" ? this.#codes : this.#bits!;
   }
 }

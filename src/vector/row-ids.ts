@@ -3,17 +3,45 @@
  * read out of these arrays, many times as fast.
  */
 export class RowIds {
-  readonly all: BigInt64Array;
+  readonly #all: BigInt64Array;
   readonly #words: Int32Array;
+  /** Of safe ids that follow each other without a gap, which are not kept. */
+  readonly #first: number | undefined;
 
-  constructor(ids: BigInt64Array) {
-    this.all = ids;
+  private constructor(ids: BigInt64Array, first?: number) {
+    this.#all = ids;
     this.#words = new Int32Array(ids.buffer, ids.byteOffset, ids.length * 2);
+    this.#first = first;
+  }
+
+  /** Room for ids to come. */
+  static open(capacity: number): RowIds {
+    return new RowIds(new BigInt64Array(capacity));
+  }
+
+  /** Ids that do not change; not copied. */
+  static fixed(ids: BigInt64Array): RowIds {
+    const [first, last] = [Number(ids[0]), Number(ids.at(-1))];
+    const isGapless = Number.isSafeInteger(first) && Number.isSafeInteger(last) && last - first === ids.length - 1;
+    return isGapless ? new RowIds(new BigInt64Array(), first) : new RowIds(ids);
+  }
+
+  get bytes(): number {
+    return this.#all.byteLength;
+  }
+
+  set(row: number, id: bigint): void {
+    this.#all[row] = id;
   }
 
   /** The id of a row, rounded where it is not safe: order is kept, and no unsafe id is taken for a safe one. */
   at(row: number): number {
+    if (this.#first !== undefined) return this.#first + row;
     return this.#words[2 * row + 1]! * 2 ** 32 + (this.#words[2 * row]! >>> 0);
+  }
+
+  exactly(row: number): bigint {
+    return this.#first === undefined ? this.#all[row]! : BigInt(this.#first + row);
   }
 
   /** The first of `count` rows whose id is not smaller. */
@@ -29,11 +57,11 @@ export class RowIds {
   }
 
   isBelow(row: number, id: RowId): boolean {
-    return typeof id === "number" ? this.at(row) < id : this.all[row]! < id;
+    return typeof id === "number" ? this.at(row) < id : this.exactly(row) < id;
   }
 
   is(row: number, id: RowId): boolean {
-    return typeof id === "number" ? this.at(row) === id : this.all[row] === id;
+    return typeof id === "number" ? this.at(row) === id : this.exactly(row) === id;
   }
 }
 

@@ -176,6 +176,30 @@ describe("1-bit codes alone", () => {
   });
 });
 
+test.each([0, 40_000])(
+  "within a budget of %i bytes 1-bit codes are read, and none for exact answers",
+  async (memoryBudget) => {
+    const world = await filled(steep, true);
+    const { client, db, queries } = world;
+    configure(db, { memoryBudget, maintenance: "manual" });
+    // Chunks of the other kind would be noticed.
+    const damage = client.prepare(
+      "UPDATE _dv_docs_search_chunks SET bytes = x'00' WHERE part % 3 = 1 AND generation = ?",
+    );
+    const segment = client.prepare("SELECT generation FROM _dv_docs_search_chunks WHERE part = 2").pluck().get();
+    for (const where of [undefined, lte(docs.id, 500)]) {
+      const asked = { recall: 0.95, limit: 5, ...(where && { where }) };
+      expect(recallOf(world, asked)).toBeGreaterThanOrEqual(0.94);
+    }
+    damage.run(segment);
+    // Where few rows are likely: many would take longer to read than the other codes.
+    const { embedding } = db.select().from(docs).where(eq(docs.id, 7)).get()!;
+    const { plan, fallback } = nearest(db, docs.embedding, embedding!, { recall: 0.7, limit: 1 }).explain();
+    expect({ plan, fallback }).toEqual({ plan: "1-bit scan", fallback: null });
+    expect(nearest(db, docs.embedding, queries[0]!).explain().plan).toBe("bare scan");
+  },
+);
+
 test("a bare column takes a recall and is answered exactly", () => {
   const client = new Database(":memory:");
   const db = drizzle({ client, schema: { docs } });

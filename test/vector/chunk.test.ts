@@ -3,7 +3,7 @@ import { ChunkDamage, checksum, decodeChunk, encodeChunk, ownerOf } from "../../
 import { seeded } from "../helpers/databases.ts";
 
 const owner = ownerOf("ix", "v");
-const header = { kind: "rows", owner, unit: 7n, stamp: -5n, part: 2, count: 3 } as const;
+const header = { kind: "codes", owner, unit: 7n, stamp: -5n, part: 2, count: 3 } as const;
 const payload = Uint8Array.from({ length: 301 }, (_, i) => i * 7);
 
 function damage(work: () => unknown): ChunkDamage {

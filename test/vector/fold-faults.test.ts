@@ -9,7 +9,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 
-/** A folded app with a model, a manifest and two chunks of rows. */
+/** A folded app with a model, a manifest and two blocks of rows, of three chunks each. */
 function foldedApp(): App {
   const app = new App({ rows: 4300, dimensions: 4 });
   fold(app.first);
@@ -17,9 +17,10 @@ function foldedApp(): App {
 }
 
 /** Where the parts of a generation lie: `[generation, part]`. */
-function partsOf({ client }: Connection): Record<"model" | "rows" | "manifest", [number, number]> {
-  const rows = client.prepare("SELECT generation, part FROM _dv_ix_chunks ORDER BY 1, 2").raw().all() as any;
-  return { model: rows[0], rows: rows[2], manifest: rows.at(-1) };
+function partsOf({ client }: Connection): Record<"model" | "ids" | "codes" | "bits" | "manifest", [number, number]> {
+  const all = client.prepare("SELECT generation, part FROM _dv_ix_chunks ORDER BY 1, 2").raw().all() as any;
+  const [model, , , , ids, codes, bits] = all;
+  return { model, ids, codes, bits, manifest: all.at(-1) };
 }
 
 function alter({ client }: Connection, [generation, part]: [number, number], change: (bytes: Buffer) => Buffer): void {
@@ -42,7 +43,7 @@ async function expectHealed(app: App): Promise<void> {
   expect(after.events).toEqual([]);
 }
 
-describe.each(["model", "rows", "manifest"] as const)("a byte of the %s is flipped", (kind) => {
+describe.each(["model", "bits", "manifest"] as const)("a byte of the %s is flipped", (kind) => {
   // Magic, format, kind, owner, unit, stamp, part, count, length, checksum, payload.
   test.each([0, 4, 6, 8, 12, 16, 24, 32, 36, 40, 44, 48, -1])("at %i", async (at) => {
     const app = foldedApp();
@@ -95,8 +96,8 @@ describe("chunks that are sound and not those that are meant", () => {
   test("the same part of another index on the same table shape", async () => {
     const app = foldedApp();
     const other = foldedApp();
-    const [g, p] = partsOf(app.first).rows;
-    const bytes = other.first.client.prepare("SELECT bytes FROM _dv_ix_chunks WHERE part = 1").pluck().get() as Buffer;
+    const [g, p] = partsOf(app.first).ids;
+    const bytes = other.first.client.prepare("SELECT bytes FROM _dv_ix_chunks WHERE part = 3").pluck().get() as Buffer;
     alter(app.first, [g, p], () => bytes);
     await expectHealed(app);
   });
@@ -174,7 +175,7 @@ describe("what a newer version has written is never overwritten", () => {
     await expectKept(app);
   });
 
-  test.each(["model", "rows", "manifest"] as const)("a %s of a newer format", async (kind) => {
+  test.each(["model", "bits", "manifest"] as const)("a %s of a newer format", async (kind) => {
     const app = foldedApp();
     const [generation, part] = partsOf(app.first)[kind];
     alter(app.first, [generation, part], (bytes) => {
@@ -255,7 +256,7 @@ describe("a log that somebody has cut", () => {
 test("an automatic fold heals as well, and tells of damage that no query has met", async () => {
   const app = foldedApp();
   const live = app.connect({}, { maintenance: "auto" });
-  alter(app.first, partsOf(app.first).rows, (bytes) => {
+  alter(app.first, partsOf(app.first).bits, (bytes) => {
     bytes[500]! ^= 1;
     return bytes;
   });
@@ -287,7 +288,7 @@ test("a small index that is damaged is healed by itself, though it would not be 
 
 test("damaged chunks of an index larger than the budget are healed, too", async () => {
   const app = foldedApp();
-  alter(app.first, partsOf(app.first).rows, (bytes) => {
+  alter(app.first, partsOf(app.first).codes, (bytes) => {
     bytes[500]! ^= 1;
     return bytes;
   });
@@ -297,19 +298,27 @@ test("damaged chunks of an index larger than the budget are healed, too", async 
   expect(app.expectExact(live)).toMatchObject(certified);
 });
 
-test("chunks that go bad under a query that streams them: the answer is the table's", async () => {
-  const app = foldedApp();
-  const live = app.connect({}, { memoryBudget: 0 });
-  expect(app.expectExact(live)).toMatchObject(certified);
-  alter(app.first, partsOf(app.first).rows, (bytes) => {
-    bytes[500]! ^= 1;
-    return bytes;
-  });
-  expect(app.expectExact(live)).toMatchObject({ plan: "bare scan" });
-  expect(live.events.filter(({ code }) => code === "CORRUPTION")).toHaveLength(1);
-  await optimize(live.db, app.index);
-  expect(app.expectExact(live)).toMatchObject(certified);
-});
+test.each([
+  ["codes", 1, "certified scan"],
+  ["bits", 0.9, "1-bit scan"],
+] as const)(
+  "chunks of %s that go bad under a query that streams them: the answer is the table's",
+  async (kind, recall, plan) => {
+    const app = foldedApp();
+    const live = app.connect({}, { memoryBudget: 0 });
+    const search = () => nearest(live.db, app.table.v, [1, 2, 3, 4], { recall });
+    expect(search().explain()).toMatchObject({ plan, fallback: null });
+    alter(app.first, partsOf(app.first)[kind], (bytes) => {
+      bytes[500]! ^= 1;
+      return bytes;
+    });
+    expect(search().explain()).toMatchObject({ plan: "bare scan" });
+    expect(app.expectExact(live)).toMatchObject({ plan: "bare scan" });
+    expect(live.events.filter(({ code }) => code === "CORRUPTION")).toHaveLength(1);
+    await optimize(live.db, app.index);
+    expect(search().explain()).toMatchObject({ plan, fallback: null });
+  },
+);
 
 test("codes that were loaded before the damage go on, and release lets go of them", () => {
   const app = foldedApp();

@@ -108,9 +108,9 @@ describe("a fold writes what has changed", () => {
     expect(fold(app.first)).toMatchObject({ outcome: "folded", rows: 40 });
     const after = chunks(app.first);
     expect(after).toContainEqual(large);
-    // A segment of 40 rows, and the manifest of both.
+    // A segment of 40 rows, with a chunk each of ids, codes and bits, and the manifest of both.
     const added = after.filter(({ generation }) => generation > large!.generation);
-    expect(added.map(({ parts }) => parts)).toEqual([1, 1]);
+    expect(added.map(({ parts }) => parts)).toEqual([3, 1]);
     expect(added.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(large!.bytes / 50);
     expect(app.expectExact(app.connect())).toMatchObject(certified);
   });

@@ -28,7 +28,7 @@ test("bisection finds the first id that is not smaller, whatever the size of ids
       const all = BigInt64Array.from(ids).sort();
       // As a view into a larger buffer, like the ids of a stored block.
       const rows = all.subarray(skipped % (all.length + 1));
-      const view = new RowIds(rows);
+      const view = RowIds.fixed(rows);
       for (const id of [...rows, other]) {
         const at = view.bisect(rows.length, rowId(id));
         expect(at).toBe(rows.filter((each) => each < id).length);
@@ -36,4 +36,17 @@ test("bisection finds the first id that is not smaller, whatever the size of ids
       }
     }),
   );
+});
+
+test("ids that follow each other take no memory, and are found like others", () => {
+  for (const first of [1n, -3n, 2n ** 53n - 5n, -(2n ** 63n)]) {
+    const rows = BigInt64Array.from({ length: 4 }, (_, i) => first + BigInt(i));
+    const ids = RowIds.fixed(rows);
+    expect(ids.bytes).toBe(Number.isSafeInteger(Number(first)) ? 0 : 32);
+    for (const id of [first - 1n, ...rows, first + 4n, first + 100n]) {
+      const at = ids.bisect(4, rowId(BigInt.asIntN(64, id)));
+      expect(at).toBe(rows.filter((each) => each < BigInt.asIntN(64, id)).length);
+      if (at < 4) expect([ids.exactly(at), ids.is(at, rowId(id))]).toEqual([rows[at], rows[at] === id]);
+    }
+  }
 });
