@@ -308,6 +308,9 @@ export class OneBitBlocks {
         const at = this.#at(slot);
         this.#kernel.scanOneBit(stateAt, queryAt, tableAt, at, width, this.capacity, count, first, mask ? maskAt : 0);
       },
+      get isFlooded() {
+        return state[7] !== 0;
+      },
       again: () => {
         if (state[7] === 0 || isSecond) return false;
         isSecond = true;
@@ -367,6 +370,8 @@ export interface OneBitScanInput {
 export interface OneBitScan {
   /** Scans the first `count` rows of a slot, which count on from `first`; `mask` holds one byte a row, 0 to pass it over. */
   block(slot: number, count: number, first: number, mask: Uint8Array | undefined): void;
+  /** Whether more rows than `most` were left at some time: without a second scan none are found. */
+  readonly isFlooded: boolean;
   /** Whether the blocks have to be handed over once more, as in `Scan`. */
   again(): boolean;
   /** The rows that are likely enough among the `k` most similar, or undefined where they are more than `most`. */

@@ -218,7 +218,8 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
       rowsMax: LIKELY_WALK_ROWS_MAX,
       *search(k, maxDistance) {
         const most = mostSurvivors(codes);
-        const found = yield* codes.searchLikely({ query, k, maxDistance, most, among: undefined }, read);
+        const search = { query, k, maxDistance, most, among: undefined, isHasty: true };
+        const found = yield* codes.searchLikely(search, read);
         return found && { survivors: found.rows(), threshold: found.threshold, bytesRead: codes.likelyBytes };
       },
     });
@@ -234,7 +235,9 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
     if (k > 0) return { refusal: "more rows are asked for than reading one by one is good for" };
   }
   const query = codes.likelyQuery(encoded, factor);
-  const found = k === 0 ? undefined : yield* codes.searchLikely({ query, k, maxDistance, most, among }, read);
+  // Exact codes are a way out that is better than a second scan; without them it is all that keeps the table from being read.
+  const search = { query, k, maxDistance, most, among, isHasty: space.isExact };
+  const found = k === 0 ? undefined : yield* codes.searchLikely(search, read);
   if (space.isExact && !(found && found.count * ROW_COST_BYTES < codes.streamedBytes("codes"))) {
     // The codes for exact answers cost far less than vectors, unless they are on disk, and rule most of the likely rows out.
     const scan: CodeScan = { ...base, query: space.query(encoded) };

@@ -40,6 +40,8 @@ export interface CodeSearch {
 export interface LikelySearch extends Omit<CodeSearch, "query"> {
   /** From `likelyQuery` of the same codes. */
   readonly query: OneBitSpaceQuery;
+  /** Whether the search ends as soon as more than `most` rows are left, though later ones might rule them out. */
+  readonly isHasty: boolean;
 }
 
 /** What 1-bit codes tell; to be used before anything changes the codes. */
@@ -76,7 +78,10 @@ export interface StoredBlock {
 export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<Uint8Array>;
 
 /** What a scan of either kind of codes is given. */
-type BlockScan = Pick<Scan, "block" | "again">;
+interface BlockScan extends Pick<Scan, "block" | "again"> {
+  /** Whether it has come to nothing, and need not go on. */
+  isLost?(): boolean;
+}
 
 interface Block {
   readonly ids: RowIds;
@@ -306,9 +311,15 @@ export class ResidentCodes {
   }
 
   /** The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`. */
-  *searchLikely({ query, k, maxDistance, most, among }: LikelySearch, read: ReadCodes): Steps<Likely | undefined> {
+  *searchLikely(
+    { query, k, maxDistance, most, among, isHasty }: LikelySearch,
+    read: ReadCodes,
+  ): Steps<Likely | undefined> {
     const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
-    const begin = () => this.#codes.scanBits({ query: query.coded, k, floor, most });
+    const begin = () => {
+      const scan = this.#codes.scanBits({ query: query.coded, k, floor, most });
+      return Object.assign(scan, { isLost: () => isHasty && scan.isFlooded });
+    };
     const scan = yield* this.#visit("bits", begin, among, read);
     const found = scan.found();
     if (!found) return undefined;
@@ -343,6 +354,7 @@ export class ResidentCodes {
           const slot = block.slots[kind] ?? visiting!;
           if (slot === visiting) this.#fill(kind, slot, block, yield* read(block.source!, kind));
           scan.block(slot, block.count, n * capacity, mask);
+          if (scan.isLost?.()) return scan;
         }
       } while (scan.again());
       return scan;

@@ -273,21 +273,21 @@ export function scanOneBit(
     // Eight look-ups of at most 31 stay below 256.
     for (let t = table; at < end; at += 128, t += 128) {
       let c = v128.load(at), l = v128.load(t);
-      let a = i8x16.swizzle(l, v128.and(c, nibble)), b = i8x16.swizzle(l, i8x16.shr_u(c, 4));
+      let a = i8x16.swizzle(l, v128.and(c, nibble)), b = i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble));
       c = v128.load(at, 16), l = v128.load(t, 16);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       c = v128.load(at, 32), l = v128.load(t, 32);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       c = v128.load(at, 48), l = v128.load(t, 48);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       c = v128.load(at, 64), l = v128.load(t, 64);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       c = v128.load(at, 80), l = v128.load(t, 80);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       c = v128.load(at, 96), l = v128.load(t, 96);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       c = v128.load(at, 112), l = v128.load(t, 112);
-      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, i8x16.shr_u(c, 4)));
+      a = i8x16.add(a, i8x16.swizzle(l, v128.and(c, nibble))), b = i8x16.add(b, i8x16.swizzle(l, v128.and(i16x8.shr_u(c, 4), nibble)));
       a0 = i16x8.add(a0, v128.and(a, byte));
       a1 = i16x8.add(a1, i16x8.shr_u(a, 8));
       b0 = i16x8.add(b0, v128.and(b, byte));
