@@ -10,37 +10,55 @@ import type { NearestRequest } from "./nearest-request.ts";
 import { NearestRows } from "./nearest-rows.ts";
 import type { Values } from "./search-query.ts";
 
-/** Answers from the table alone: reads and scores every vector that matches. */
-export function* bareScan(request: NearestRequest, db: DbLike, values: Values): Steps<Found> {
+/**
+ * Answers from the table alone: reads every vector that matches, once, and scores it for each request.
+ *
+ * @param requests - at least one; they differ in their queries alone
+ */
+export function* bareScan(requests: readonly NearestRequest[], db: DbLike, values: Values): Steps<Found[]> {
   const start = performance.now();
-  const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
-  const found: Found = {
-    plan: "bare scan",
-    candidates: [],
-    kernel: scorer.kernel,
-    sql: scanSelect(request, db).toSQL().sql,
-    rowsScanned: 0,
-    rowsInDoubt: 0,
-    rowsRescored: 0,
-    rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
-    bytesRead: 0,
-    ms: { catchUp: 0, scan: 0, score: 0 },
-  };
-  const { offset, limit, maxDistance } = request;
-  if (limit === 0) return found;
-  const nearest = new NearestRows(offset + limit, maxDistance, yield* request.collations());
-  const wrong = new WrongLengths(vectorBytes(request.shape));
-  yield {
-    type: "scan",
-    build: (handle, page) => scanSelect(request, handle, page),
-    values,
-    batchRows: scorer.capacity,
-    onRows: (rows) => score(rows, { request, scorer, nearest, found, wrong }),
-  };
-  if (wrong.first && found.bytesRead === 0) throw storedDimensions(request, found, wrong);
-  found.candidates = nearest.sorted().slice(offset);
-  found.ms.scan = performance.now() - start;
-  return found;
+  const first = requests[0]!;
+  const { offset, limit, maxDistance } = first;
+  const sql = scanSelect(first, db).toSQL().sql;
+  const collations = limit === 0 ? [] : yield* first.collations();
+  const scorings = requests.map((request): Scoring => {
+    const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
+    return {
+      request,
+      scorer,
+      nearest: new NearestRows(offset + limit, maxDistance, collations),
+      found: {
+        plan: "bare scan",
+        candidates: [],
+        kernel: scorer.kernel,
+        sql,
+        rowsScanned: 0,
+        rowsInDoubt: 0,
+        rowsRescored: 0,
+        rowsSkipped: { wrongLength: 0, notFinite: 0, notAVector: 0 },
+        bytesRead: 0,
+        ms: { catchUp: 0, scan: 0, score: 0 },
+      },
+      wrong: new WrongLengths(vectorBytes(request.shape)),
+    };
+  });
+  if (limit > 0) {
+    yield {
+      type: "scan",
+      build: (handle, page) => scanSelect(first, handle, page),
+      values,
+      batchRows: scorings[0]!.scorer.capacity,
+      onRows: (rows) => {
+        for (const scoring of scorings) score(rows, scoring);
+      },
+    };
+  }
+  for (const { request, nearest, found, wrong } of scorings) {
+    if (wrong.first && found.bytesRead === 0) throw storedDimensions(request, found, wrong);
+    found.candidates = nearest.sorted().slice(offset);
+    found.ms.scan = performance.now() - start;
+  }
+  return scorings.map(({ found }) => found);
 }
 
 /** The select over all vectors, or over one page of them in key order. */

@@ -11,7 +11,7 @@ import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
 import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip } from "../vector/resident-codes.ts";
-import { forgetCodes, reportDamage, residentCodes } from "../vector/resident-column.ts";
+import { forgetCodes, type Resident, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import type { CodeKind } from "../vector/row-blocks.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
@@ -33,6 +33,32 @@ export interface CertifiedInput {
   readonly db: DbLike;
   readonly attachment: Attachment;
   readonly values: Values;
+  readonly codes: CodesOnce;
+}
+
+/** The codes that several searches of one snapshot share: looked up and brought up to it by the first. */
+export class CodesOnce {
+  #resident: Resident | undefined;
+  #refusal: Refusal | undefined;
+  #isAsked = false;
+
+  /** Why there can be none. */
+  *refusal(ask: () => Steps<Refusal | undefined>): Steps<Refusal | undefined> {
+    if (!this.#isAsked) this.#refusal = yield* ask();
+    this.#isAsked = true;
+    return this.#refusal;
+  }
+
+  *resident(ask: () => Steps<Resident>): Steps<Resident> {
+    this.#resident ??= yield* ask();
+    return this.#resident;
+  }
+
+  /** Has the next search look anew: something about them is wrong. */
+  forget(connection: object): void {
+    this.#resident = undefined;
+    forgetCodes(connection);
+  }
 }
 
 /**
@@ -72,42 +98,48 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const { driver } = input;
   const column = indexedColumn(input);
   if ("refusal" in column) return column;
-  const shadow: Row[] = yield {
-    type: "rows",
-    sql: "SELECT 1 FROM temp.sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')",
-    params: [column.table.name],
-  };
-  if (shadow.length > 0) return { refusal: `a temporary table hides ${column.table.name}` };
+  const refusal = yield* input.codes.refusal(() => shadowOf(column));
+  if (refusal) return refusal;
 
   try {
     return yield* scanCodes(input, column, false);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     // Codes that are read from disk are gone: another generation is current, or something is wrong with this one.
-    forgetCodes(driver.connection);
+    input.codes.forget(driver.connection);
   }
   try {
     return yield* scanCodes(input, column, true);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
-    forgetCodes(driver.connection);
+    input.codes.forget(driver.connection);
     reportDamage(driver.connection, column, error);
     return { refusal: error.message };
   }
 }
 
+function* shadowOf({ table }: IndexedColumn): Steps<Refusal | undefined> {
+  const shadow: Row[] = yield {
+    type: "rows",
+    sql: "SELECT 1 FROM temp.sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')",
+    params: [table.name],
+  };
+  return shadow.length > 0 ? { refusal: `a temporary table hides ${table.name}` } : undefined;
+}
+
 /** @param isChecked - whether codes on disk that are not kept in memory are looked at first */
 function* scanCodes(
-  { request, driver, db, values }: CertifiedInput,
+  { request, driver, db, values, codes: once }: CertifiedInput,
   column: IndexedColumn,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
   const start = performance.now();
-  const resident = yield* residentCodes(driver.connection, column, {
-    budgetBytes: memoryBudgetOf(driver.connection),
-    isChecked,
+  const { connection } = driver;
+  const resident = yield* once.resident(function* () {
+    const resident = yield* residentCodes(connection, column, { budgetBytes: memoryBudgetOf(connection), isChecked });
+    considerFold(driver, column, resident);
+    return resident;
   });
-  considerFold(driver, column, resident);
   if (resident.refusal !== undefined) return resident;
   const ready = performance.now();
   const encoded = request.query(values);
@@ -143,11 +175,11 @@ function* scanCodes(
     };
   } catch (error) {
     if (error instanceof RangeError) {
-      forgetCodes(driver.connection);
+      once.forget(connection);
       return { refusal: `there is no memory for a search of the codes: ${error.message}` };
     }
     if (!(error instanceof CodesContradicted)) throw error;
-    forgetCodes(driver.connection);
+    once.forget(connection);
     return { refusal: `the codes contradict the table: ${error.message}`, isFault: true };
   }
 }

@@ -4,17 +4,48 @@ import type { DbLike, Driver, Snapshot, Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { columnName } from "../migration/definition.ts";
 import { bareScan } from "./bare-scan.ts";
-import { certifiedScan } from "./certified-scan.ts";
+import { type CertifiedInput, CodesOnce, certifiedScan } from "./certified-scan.ts";
 import type { Found } from "./found.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import type { Values } from "./search-query.ts";
 
 /** Chooses the plan and runs it: the codes of the column's index where they can be relied on, else the whole table. */
-export function* findNearest(request: NearestRequest, { db, driver, values, snapshot }: FindInput): Steps<Chosen> {
-  const attachment = yield* indexOf(request, { db, driver, snapshot });
+export function* findNearest(request: NearestRequest, input: FindInput): Steps<Chosen> {
+  const [chosen] = yield* findNearestMany([request], input);
+  return chosen!;
+}
+
+/**
+ * As `findNearest` for each of several requests that differ in their queries alone. What the index and its codes are is looked
+ * up once, and those that the table has to answer share one reading of it.
+ */
+export function* findNearestMany(requests: readonly NearestRequest[], input: FindInput): Steps<Chosen[]> {
+  const { db, driver, values } = input;
+  if (requests.length === 0) return [];
+  const attachment = yield* indexOf(requests[0]!, input);
+  const codes = new CodesOnce();
+  const chosen: (Chosen | Unanswered)[] = [];
+  for (const request of requests) {
+    chosen.push(yield* fromCodes({ request, driver, db, values, codes }, attachment));
+  }
+  const isBare = (one: Chosen | Unanswered): one is Unanswered => !("candidates" in one);
+  const bare = requests.filter((_, i) => isBare(chosen[i]!));
+  const read = bare.length === 0 ? [] : yield* bareScan(bare, db, values);
+  return chosen.map((one) => (isBare(one) ? { ...read.shift()!, ...one } : one));
+}
+
+/** The table has to answer. */
+type Unanswered = Pick<Chosen, "index" | "fallback">;
+
+/** The answer of the codes, unless there are none to rely on. */
+function* fromCodes(
+  input: Omit<CertifiedInput, "attachment">,
+  attachment: Attachment | undefined,
+): Steps<Chosen | Unanswered> {
+  const { request, driver } = input;
   const index = attachment?.name ?? null;
   // A query of no rows reads none.
-  if (!attachment || request.limit === 0) return { ...(yield* bareScan(request, db, values)), index, fallback: null };
+  if (!attachment || request.limit === 0) return { index, fallback: null };
   const { name, problems } = attachment;
   if (problems.length > 0) {
     const fallback = problems.map(({ message }) => message).join("; ");
@@ -24,11 +55,11 @@ export function* findNearest(request: NearestRequest, { db, driver, values, snap
       message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
       hint: `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
     });
-    return { ...(yield* bareScan(request, db, values)), index, fallback };
+    return { index, fallback };
   }
   // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
-  if (driver.kind === "async") return { ...(yield* bareScan(request, db, values)), index, fallback: null };
-  const found = yield* certifiedScan({ request, driver, db, attachment, values });
+  if (driver.kind === "async") return { index, fallback: null };
+  const found = yield* certifiedScan({ ...input, attachment });
   if (!("refusal" in found)) return { ...found, index, fallback: null };
   if (found.isFault) {
     reportOnce(driver.connection, {
@@ -38,7 +69,7 @@ export function* findNearest(request: NearestRequest, { db, driver, values, snap
       hint: "The answer is right, and the codes are made anew. Please report how this came about.",
     });
   }
-  return { ...(yield* bareScan(request, db, values)), index, fallback: found.refusal };
+  return { index, fallback: found.refusal };
 }
 
 export interface FindInput {

@@ -1,13 +1,13 @@
 import { describe } from "../codec/codec.ts";
-import { type DbLike, driverOf, type KindOf } from "../driver/driver.ts";
+import { type DbLike, driverOf, type KindOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
 import { attach, fetchStep, hitsSelect, RANK } from "./fetch.ts";
-import { findNearest, reportSkipped } from "./find-nearest.ts";
+import { type Chosen, findNearestMany, reportSkipped } from "./find-nearest.ts";
 import type { ElementOf, FieldOf, VectorQuery } from "./hit.ts";
 import type { NearestExplain, NearestHit, NearestOptions } from "./nearest.ts";
 import { NearestRequest } from "./nearest-request.ts";
-import { SearchQuery } from "./search-query.ts";
+import { SearchQuery, type Values } from "./search-query.ts";
 
 /** How each of the searches went, in the order of the queries; `fetch` and `total` are those of all. */
 export type NearestManyExplain = NearestExplain[];
@@ -46,31 +46,47 @@ export function nearestMany<
   }
   const requests = queries.map((query) => new NearestRequest(column, query, options));
 
+  function* find(values: Values, snapshot: Snapshot): Steps<Chosen[]> {
+    const found = yield* findNearestMany(requests, { db, driver, values, snapshot });
+    if (requests[0]) reportSkipped(requests[0], found[0]!, driver.connection);
+    return found;
+  }
+
+  /** The rows of all hits, by one statement. */
+  function* hitsOf(found: readonly Chosen[]): Steps<NearestHit<TDb, TColumn, TSelect>[][]> {
+    const candidates = found.flatMap((one) => one.candidates);
+    const hits: unknown[][] = requests.map(() => []);
+    if (candidates.length > 0) {
+      const queryOf = found.flatMap((one, query) => one.candidates.map(() => query));
+      const { keyed, fields } = requests[0]!;
+      const rows: Record<string, unknown>[] = yield fetchStep(keyed, fields, candidates);
+      attach(rows, candidates, ({ distance }) => ({ $distance: distance })).forEach((hit, i) => {
+        hits[queryOf[Number(rows[i]![RANK])]!]!.push(hit);
+      });
+    }
+    return hits as NearestHit<TDb, TColumn, TSelect>[][];
+  }
+
   return new SearchQuery({
     driver,
+    *hits(values, snapshot) {
+      return yield* hitsOf(yield* find(values, snapshot));
+    },
     *answer(values, snapshot) {
       const start = performance.now();
-      const found = [];
-      for (const request of requests) found.push(yield* findNearest(request, { db, driver, values, snapshot }));
-      if (requests[0]) reportSkipped(requests[0], found[0]!, driver.connection);
-      const candidates = found.flatMap((one) => one.candidates);
-      const queryOf = found.flatMap((one, query) => one.candidates.map(() => query));
+      const found = yield* find(values, snapshot);
       const fetchStart = performance.now();
-      const { keyed, fields } = requests[0] ?? {};
-      const rows: Record<string, unknown>[] =
-        candidates.length === 0 ? [] : yield fetchStep(keyed!, fields!, candidates);
-      const all = attach(rows, candidates, ({ distance }) => ({ $distance: distance }));
-      const hits: unknown[][] = requests.map(() => []);
-      rows.forEach((row, i) => {
-        hits[queryOf[Number(row[RANK])]!]!.push(all[i]);
-      });
+      const hits = yield* hitsOf(found);
       const end = performance.now();
+      const candidates = found.flatMap((one) => one.candidates);
+      const { keyed, fields } = requests[0] ?? {};
+      const fetchSql = requests[0] ? hitsSelect(db, keyed!, fields!, candidates).toSQL().sql : "";
       return {
-        hits: hits as NearestHit<TDb, TColumn, TSelect>[][],
+        hits,
         explain: found.map(({ candidates: _, ms, ...how }, query) => ({
           ...how,
           metric: requests[query]!.metric,
-          fetchSql: hitsSelect(db, keyed!, fields!, candidates).toSQL().sql,
+          fetchSql,
           hits: hits[query]!.length,
           ms: { ...ms, fetch: end - fetchStart, total: end - start },
         })),
