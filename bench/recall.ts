@@ -19,8 +19,9 @@ const LIMITS = [1, 10, 100];
 const RECALLS = [0.9, 0.95, 0.99];
 const SHARES = [0.5, 0.1, 0.01, 0.001];
 const CHURN = 0.3;
-/** Queries whose plans are looked at. */
+/** Queries whose plans are looked at, and those asked where the table answers most of them. */
 const EXPLAINED = 20;
+const SLOW_QUERIES = 100;
 /** How much less than asked may be delivered. */
 const SHORT = 0.01;
 const DATA = process.env.BENCH_DATA ?? fileURLToPath(new URL("../../shared/data", import.meta.url));
@@ -104,16 +105,18 @@ function judge(what: string, world: World, queries: readonly Float32Array[], sha
         plans.set(plan, (plans.get(plan) ?? 0) + 1);
         rescored.push(rows);
       }
-      // Answered by the table: exact, and slow.
-      if (plansHere.every(({ plan }) => plan === "bare scan")) return 1;
-      const sum = queries.reduce((found, query, q) => {
+      // Mostly answered by the table: exact, and slow.
+      const bare = plansHere.filter(({ plan }) => plan === "bare scan").length;
+      if (bare === plansHere.length) return 1;
+      const asked = queries.slice(0, bare * 2 > plansHere.length ? SLOW_QUERIES : queries.length);
+      const sum = asked.reduce((found, query, q) => {
         const truth = truths.get(limit)![q]!;
         const hits = world.search(query, limit, share, recall);
         if (hits.length !== truth.count) throw new Error(`${what}: ${hits.length} hits instead of ${truth.count}`);
         if (truth.count === 0) return found + 1;
         return found + hits.filter((distance) => distance <= truth.radius).length / truth.count;
       }, 0);
-      return sum / queries.length;
+      return sum / asked.length;
     });
     const mostly = [...plans].sort((a, b) => b[1] - a[1])[0]!;
     const worst = Math.min(...delivered);
@@ -162,7 +165,7 @@ async function open({ rows, metric, another }: Source, exact: boolean): Promise<
     const random = seeded(seed + 7);
     const insert = client.prepare("INSERT INTO docs VALUES (?, ?, ?)");
     client.transaction(() => {
-      rows.forEach((row, i) => insert.run(i + 1, random(), docs.embedding.mapToDriverValue(row)));
+      for (const [i, row] of rows.entries()) insert.run(i + 1, random(), docs.embedding.mapToDriverValue(row));
     })();
     ensureSearchIndexes(db, [index]);
     tryConfigure(db, { maintenance: "manual" });
