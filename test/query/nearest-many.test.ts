@@ -77,3 +77,15 @@ describe.each([
     expect(() => nearestMany(db, docs.embedding, [queries[0]!, [1, 2]])).toThrow("expected 16 dimensions, got 2");
   });
 });
+
+test("the table is read once for all queries, where it has to answer, and so are the rows of all hits", async () => {
+  const { db, queries } = await filled(false);
+  const logged: string[] = [];
+  const logging = drizzle({ client: db.$client, schema: { docs }, logger: { logQuery: (text) => logged.push(text) } });
+  const lists = nearestMany(logging, docs.embedding, queries, { limit: 2, where: eq(docs.course, "ml") }).all();
+  expect(lists.every((hits) => hits.length === 2 && hits.every(({ course }) => course === "ml"))).toBe(true);
+  expect(logged).toEqual([
+    expect.stringContaining('select "id", "embedding" from "docs" where'),
+    expect.stringContaining("json_each"),
+  ]);
+});
