@@ -17,6 +17,7 @@ export class TextOracle {
   readonly #client = new Database(":memory:");
   readonly #db = drizzle({ client: this.#client }) as any;
   readonly #index: any;
+  #filled = "";
 
   constructor(tokenizer: "unicode61" | "porter") {
     const rows = { n: integer().primaryKey(), keep: integer(), txt: text(), note: text() };
@@ -33,13 +34,32 @@ export class TextOracle {
   search(
     client: Database.Database,
     { keyColumns, collations }: Pick<Shape, "keyColumns" | "collations">,
-    { text, match, condition }: { text: string; match: "any" | "all"; condition: string },
+    { text, options, condition }: { text: string; options: object; condition: string },
   ): Scored[] {
     const rows = client
       .prepare(`SELECT ${condition}, txt, note, ${keyColumns} FROM t`)
       .raw(true)
       .safeIntegers(true)
       .all() as [unknown, unknown, unknown, ...unknown[]][];
+    this.#fill(rows);
+    const asked = { ...options, where: sql`keep`, limit: 1_000_000, select: { n: sql<number>`n` } } as any;
+    const hits = (search(this.#db, this.#index, text, asked) as any).all() as { n: number; $score: number }[];
+    const isPlain = /^[\p{L}\p{N} ]+$/u.test(text) && Object.keys(options).join() === "match";
+    if (isPlain) {
+      const { match } = options as { match: "any" | "all" };
+      expect(new Set(hits.map(({ n }) => n))).toEqual(this.#matching(text, match));
+    }
+    return hits
+      .map(({ n, $score }) => ({ key: rows[n]!.slice(3), score: $score }))
+      .sort((x, y) => y.score - x.score || compareKeys(x.key, y.key, collations))
+      .map(({ key, score }) => [key.map(String), score]);
+  }
+
+  /** Makes the index anew, from nothing, unless the rows are those it was made of. */
+  #fill(rows: readonly (readonly unknown[])[]): void {
+    const state = JSON.stringify(rows.map(([keep, txt, note]) => [String(keep), typeof txt, String(txt), note]));
+    if (state === this.#filled) return;
+    this.#filled = "";
     this.#client.transaction(() => {
       this.#client.exec("DELETE FROM fresh; DELETE FROM f");
       const insert = this.#client.prepare("INSERT INTO fresh VALUES (?, ?, ?, ?)");
@@ -49,13 +69,7 @@ export class TextOracle {
         insertText.run(n, txt, note);
       }
     })();
-    const options = { match, where: sql`keep`, limit: 1_000_000, select: { n: sql<number>`n` } } as any;
-    const hits = (search(this.#db, this.#index, text, options) as any).all() as { n: number; $score: number }[];
-    if (/^[\p{L}\p{N} ]+$/u.test(text)) expect(new Set(hits.map(({ n }) => n))).toEqual(this.#matching(text, match));
-    return hits
-      .map(({ n, $score }) => ({ key: rows[n]!.slice(3), score: $score }))
-      .sort((x, y) => y.score - x.score || compareKeys(x.key, y.key, collations))
-      .map(({ key, score }) => [key.map(String), score]);
+    this.#filled = state;
   }
 
   #matching(text: string, match: "any" | "all"): Set<number> {

@@ -1,6 +1,7 @@
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { type Element, encodeVector, vectorBytes } from "../../src/codec/codec.ts";
 import { type Metric, searchIndex, vectorColumn } from "../../src/index.ts";
+import { randomVector, seeded } from "../reliability/random.ts";
 
 /** A table `t` the model runs over, with an index `ix` of its text and its vectors. */
 export interface Shape {
@@ -16,6 +17,10 @@ export interface Shape {
   readonly metric: Metric;
   readonly tokenizer: "unicode61" | "porter";
   readonly hasRowid: boolean;
+  /** Whether the column keeps 1-bit codes alone, which only a recall below 1 is answered from. */
+  readonly isApproximate: boolean;
+  /** Rows of noise that are there at the beginning: enough that a recall means something. */
+  readonly noiseRows: number;
   /** Whether a parent's key is one of `parent`; else `p` is a plain number. */
   readonly hasParents: boolean;
   /** A key as SQL literals, one of a dozen. */
@@ -43,7 +48,7 @@ export interface Given extends Partial<Omit<Shape, "table" | "index">> {
 
 /** A shape with what most have in common; the columns of `create` are the key's, then those of `COLUMNS`, then `v`. */
 export function shape({ columns, constraints, ...given }: Given): Shape {
-  const dimensions = given.element === "bit" ? 8 : 3;
+  const dimensions = given.noiseRows ? 40 : given.element === "bit" ? 8 : 3;
   const all = {
     ...(columns ?? { id: integer().primaryKey() }),
     txt: text(),
@@ -58,6 +63,8 @@ export function shape({ columns, constraints, ...given }: Given): Shape {
     dimensions,
     hasRowid: true,
     hasParents: false,
+    isApproximate: false,
+    noiseRows: 0,
     key: (n) => [String(n)],
     parent: plainParent,
     ...given,
@@ -66,7 +73,7 @@ export function shape({ columns, constraints, ...given }: Given): Shape {
     index: searchIndex("ix", table, {
       text: { txt: 3, note: 1 },
       tokenizer,
-      vectors: { v: { metric: given.metric } },
+      vectors: { v: { metric: given.metric, ...(given.isApproximate ? { exact: false } : {}) } },
     } as any),
   };
 }
@@ -139,25 +146,55 @@ export const SHAPES: readonly Shape[] = [
     metric: "cosine",
     tokenizer: "porter",
   }),
+  shape({
+    title: "1-bit codes alone over noise, float32 by cosine",
+    create: [`CREATE TABLE t (id INTEGER PRIMARY KEY, ${COLUMNS("")}, v)`],
+    element: "float32",
+    metric: "cosine",
+    isApproximate: true,
+    noiseRows: 250,
+  }),
+  shape({
+    title: "1-bit codes beside those for exact answers over noise, a text key, float16 by l2, in UTF-16",
+    create: [
+      "PRAGMA encoding = 'UTF-16le'",
+      `CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, ${COLUMNS("")}, v) STRICT`.replace("v)", "v BLOB)"),
+    ],
+    element: "float16",
+    metric: "l2",
+    collations: ["BINARY"],
+    noiseRows: 250,
+    key: (n) => [`'${WORD_KEYS[n % WORD_KEYS.length]}${n < 100 ? "" : n}'`],
+    columns: { id: text().primaryKey() },
+  }),
 ];
 
 /** Vectors of which many are equal or tie, and some that are none. */
-export function vectorLiteral({ element, dimensions }: Shape, n: number): string {
-  if (n % 13 === 12) return "NULL";
+export function vectorLiteral({ element, dimensions, noiseRows, create }: Shape, n: number): string {
+  if (n % 13 === 12 && n < 40) return "NULL";
   if (n === 39) return "x''";
   if (n === 38) return "x'00'";
-  if (n === 37) return "'text'";
+  if (n === 37) return create.at(-1)!.includes("STRICT") ? "x'0000'" : "'text'";
   if (n === 36 && element !== "bit" && element !== "int8") {
     return `x'${"ff".repeat(vectorBytes({ element, dimensions }))}'`;
   }
   const numbers =
-    element === "bit"
-      ? Array.from({ length: dimensions }, (_, i) => (n >> (i % 5)) & 1)
-      : Array.from({ length: dimensions }, (_, i) => (((n * (i + 3)) % 7) - 3) * (element === "int8" ? 40 : 0.75));
+    noiseRows > 0
+      ? noise(n, dimensions)
+      : element === "bit"
+        ? Array.from({ length: dimensions }, (_, i) => (n >> (i % 5)) & 1)
+        : Array.from({ length: dimensions }, (_, i) => (((n * (i + 3)) % 7) - 3) * (element === "int8" ? 40 : 0.75));
   return `x'${Buffer.from(encodeVector(numbers, { element, dimensions }, "v")).toString("hex")}'`;
 }
 
-export function queryVector({ element, dimensions }: Shape, n: number): number[] {
+/** Numbers without any order: the hardest there is for codes. */
+function noise(n: number, dimensions: number): number[] {
+  return randomVector(seeded(n * 7919 + 13), dimensions);
+}
+
+export function queryVector({ element, dimensions, noiseRows }: Shape, n: number): number[] {
+  // Every other query is a row itself, or may be.
+  if (noiseRows > 0) return noise(n % 2 ? n : n + 10_000, dimensions);
   if (element === "bit") return Array.from({ length: dimensions }, (_, i) => (n >> (i % 6)) & 1);
   const numbers = Array.from({ length: dimensions }, (_, i) => ((n * (i + 2)) % 9) - 4);
   return numbers.every((value) => value === 0) ? [1, 0, 0] : numbers;
@@ -185,5 +222,8 @@ export function textLiteral(n: number): string {
 
 export function queryText(n: number): string {
   if (n % 5 === 4) return HOSTILE[n % HOSTILE.length]!;
+  if (n % 11 === 6)
+    return `"${WORDS[n % WORDS.length]} ${WORDS[(n + 1) % WORDS.length]}" ${WORDS[(n + 2) % WORDS.length]}`;
+  if (n % 11 === 7) return `${WORDS[n % WORDS.length]} -${WORDS[(n + 3) % WORDS.length]}`;
   return `${WORDS[n % WORDS.length]} ${WORDS[(n * 7 + 3) % WORDS.length]}`;
 }

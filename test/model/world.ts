@@ -32,6 +32,8 @@ export class World {
   /** A trigger was away for a while and is back as it was: only a number of the schema tells, which a restore gives out again. */
   wasUnlogged = false;
   readonly counts: Record<string, number> = {};
+  /** Of answers to a recall below 1: the true neighbours there were, those that were found, and what was asked for. */
+  readonly recall = { there: 0, found: 0, asked: 0 };
   readonly #healthy = new Set<string>();
   #restores = 0;
 
@@ -44,6 +46,7 @@ export class World {
       for (const suffix of SUFFIXES) rmSync(file + suffix, { force: true });
     }
     const client = new Database(this.file);
+    for (const sql of shape.create.filter((sql) => sql.startsWith("PRAGMA"))) client.exec(sql);
     client.pragma(`journal_mode = ${journal}`);
     client.pragma("synchronous = OFF");
     for (const sql of shape.create) client.exec(sql);
@@ -52,6 +55,7 @@ export class World {
     client.exec(
       `INSERT INTO t (${shape.keyColumns}, txt, v) VALUES (${shape.key(5)}, ${textLiteral(2)}, ${vectorLiteral(shape, 1)})`,
     );
+    this.addNoise(client, 100, shape.noiseRows);
     ensureSearchIndexes(drizzle({ client }) as any, [shape.index]);
     this.noteHealth(client);
     for (const sql of shape.late ?? []) client.exec(sql);
@@ -61,6 +65,16 @@ export class World {
     other.exec("CREATE TABLE t (id, u, txt, note, v); INSERT INTO t VALUES (77, 0, 'red blue green', 'red', x'00')");
     other.close();
     this.open(connections);
+  }
+
+  /** Rows of noise, whose keys no other command chooses. */
+  addNoise(client: Database.Database, from: number, rows: number): void {
+    const { shape } = this;
+    for (let n = from; n < from + rows; n++) {
+      client.exec(
+        `INSERT OR REPLACE INTO t (${shape.keyColumns}, u, txt, v) VALUES (${shape.key(n)}, ${n}, ${textLiteral(n)}, ${vectorLiteral(shape, n)})`,
+      );
+    }
   }
 
   get backupFile(): string {

@@ -1,5 +1,10 @@
+import { appendFileSync } from "node:fs";
+
 /** How long `npm run test:… -- seconds` has for the whole of a folder; 0 in the short slice that every run of the suite has. */
 export const SECONDS = Number(process.env.RELIABILITY_SECONDS ?? 0);
+
+/** How many rounds each loop runs in `npm run test:long`; 0 where time counts. */
+export const ROUNDS = Number(process.env.RELIABILITY_ROUNDS ?? 0);
 
 /** Where random choices begin; `RELIABILITY_SEED=7` takes others. */
 export const SEED = Number(process.env.RELIABILITY_SEED ?? 1);
@@ -11,12 +16,15 @@ export const SEED = Number(process.env.RELIABILITY_SEED ?? 1);
  */
 export function* rounds(short: number, share: number): Generator<number> {
   const end = performance.now() + SECONDS * 1000 * share;
-  for (let round = 0; SECONDS > 0 ? performance.now() < end : round < short; round++) yield round;
+  const most = ROUNDS || short;
+  for (let round = 0; SECONDS > 0 ? performance.now() < end : round < most; round++) yield round;
 }
 
-/** Figures of a long run, for RELIABILITY.md. */
+/** Figures of a long run, for RELIABILITY.md; `test:long` collects them in a file, one JSON object a line. */
 export function figures(what: string, counts: Record<string, number>): void {
-  if (SECONDS > 0) console.log(`${what}: ${JSON.stringify(counts)}`);
+  if (SECONDS + ROUNDS > 0) console.log(`${what}: ${JSON.stringify(counts)}`);
+  const { RELIABILITY_FIGURES: file } = process.env;
+  if (file) appendFileSync(file, `${JSON.stringify({ what, counts })}\n`);
 }
 
 export const LONG_MS = 24 * 3_600_000;

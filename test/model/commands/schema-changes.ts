@@ -56,7 +56,7 @@ export const schemaChanges = {
     const [name] = triggers[s.b % Math.max(1, triggers.length)] ?? [];
     s.exec("SAVEPOINT d");
     try {
-      s.exec(name !== undefined && s.a % 3 ? `DROP TRIGGER "${name}"` : "ALTER TABLE t ADD COLUMN undone");
+      s.exec(name !== undefined && s.a % 3 ? `DROP TRIGGER "${name}"` : "ALTER TABLE t ADD COLUMN undone INTEGER");
       s.ask();
       s.exec(`UPDATE t SET v = ${vectorLiteral(s.shape, s.v)}, txt = 'blue unseen' WHERE ${at(s.shape, s.a)}`);
       s.ask();
