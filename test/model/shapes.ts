@@ -152,7 +152,7 @@ export const SHAPES: readonly Shape[] = [
     element: "float32",
     metric: "cosine",
     isApproximate: true,
-    noiseRows: 250,
+    noiseRows: 150,
   }),
   shape({
     title: "1-bit codes beside those for exact answers over noise, a text key, float16 by l2, in UTF-16",
@@ -163,7 +163,7 @@ export const SHAPES: readonly Shape[] = [
     element: "float16",
     metric: "l2",
     collations: ["BINARY"],
-    noiseRows: 250,
+    noiseRows: 150,
     key: (n) => [`'${WORD_KEYS[n % WORD_KEYS.length]}${n < 100 ? "" : n}'`],
     columns: { id: text().primaryKey() },
   }),

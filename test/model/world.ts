@@ -62,6 +62,7 @@ export class World {
     client.close();
     // Another database with a table of the same name, whose rows must never be met.
     const other = new Database(this.otherFile);
+    for (const sql of shape.create.filter((sql) => sql.startsWith("PRAGMA"))) other.exec(sql);
     other.exec("CREATE TABLE t (id, u, txt, note, v); INSERT INTO t VALUES (77, 0, 'red blue green', 'red', x'00')");
     other.close();
     this.open(connections);

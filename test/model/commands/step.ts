@@ -4,11 +4,19 @@ import type { World } from "../world.ts";
 import type { Command, Scene } from "./command.ts";
 import { files } from "./files.ts";
 import { maintenance } from "./maintenance.ts";
+import { rarities } from "./rarities.ts";
 import { schemaChanges } from "./schema-changes.ts";
 import { transactions } from "./transactions.ts";
 import { writes } from "./writes.ts";
 
-const COMMANDS: Record<string, Command> = { ...writes, ...transactions, ...schemaChanges, ...files, ...maintenance };
+const COMMANDS: Record<string, Command> = {
+  ...writes,
+  ...transactions,
+  ...schemaChanges,
+  ...rarities,
+  ...files,
+  ...maintenance,
+};
 
 /** A step as plain data: kept in a fixture, it can be run again. */
 export interface StepData {
@@ -22,7 +30,7 @@ export interface StepData {
   readonly v: number;
 }
 
-const TOLERATED = /^SQLITE_(CONSTRAINT|BUSY|LOCKED|READONLY_DBMOVED)/;
+const TOLERATED = /^SQLITE_(CONSTRAINT|BUSY|LOCKED|MISMATCH|READONLY_DBMOVED)/;
 
 /** Runs one command of the model, and asks afterwards. */
 export async function run(world: World, { kind, on, asks, a, b, v }: StepData): Promise<void> {
