@@ -27,11 +27,16 @@ const UNHEALTHY = /^(INDEX_(DETACHED|MISSING|PENDING)|DECLARATION_DRIFT)$/;
 const CONDITION = "coalesce(u, 0) % 2 = 0";
 
 /** Asks the helpers on a connection and compares their answers with what a plain SELECT there gives at the same moment. */
-export function ask(world: Asked, connection: Handle, question: Question): void {
+export function ask(
+  world: Asked,
+  connection: Handle,
+  question: Question,
+  comparisons: readonly Compare[] = comparisonsOf(question),
+): void {
   const { client } = connection;
   const wasOpen = client.inTransaction;
   const timeout = client.pragma("busy_timeout", { simple: true });
-  for (const compare of comparisonsOf(question)) {
+  for (const compare of comparisons) {
     try {
       compare(world, connection, question);
       world.count("compared");
@@ -48,6 +53,11 @@ export function ask(world: Asked, connection: Handle, question: Question): void 
 function comparisonsOf({ a, b, v }: Question): Compare[] {
   const beside = [compareSearch, compareHybrid, compareSearch, compareLikely, compareMany];
   return [compareNearest, beside[(a + b + v) % beside.length]!];
+}
+
+/** Every helper, for a state that is looked at once. */
+export function comparisonsOfAll(n: number): Compare[] {
+  return [compareNearest, compareSearch, compareHybrid, n % 2 ? compareMany : compareLikely];
 }
 
 function codeOf(error: unknown): string {

@@ -4,7 +4,10 @@ import { text } from "drizzle-orm/sqlite-core";
 import { ensureSearchIndexes } from "../../src/index.ts";
 import { COLUMNS, type Shape, shape, textLiteral, vectorLiteral } from "../model/shapes.ts";
 
-/** The apps that are killed, damaged and written to by others: one whose key is the id, one whose keys have to be mapped. */
+/**
+ * The apps that are killed, damaged and written to by others: one whose key is the id, one whose keys have to be mapped, and one
+ * whose vectors have 1-bit codes alone.
+ */
 export const APPS = {
   integer: shape({
     title: "an integer key",
@@ -21,10 +24,19 @@ export const APPS = {
     columns: { id: text().primaryKey() },
     key: (n) => [`'key ${n}'`],
   }),
+  likely: shape({
+    title: "1-bit codes alone",
+    create: [`CREATE TABLE t (id INTEGER PRIMARY KEY, ${COLUMNS("")}, v)`],
+    element: "float32",
+    metric: "cosine",
+    isApproximate: true,
+    noiseRows: 40,
+  }),
 } satisfies Record<string, Shape>;
 
 export type AppName = keyof typeof APPS;
-export const APP_NAMES = Object.keys(APPS) as AppName[];
+/** Those with exact answers, which most of the tests are about. */
+export const APP_NAMES = ["integer", "text"] as const satisfies AppName[];
 
 /** The statements of an app's first migration, beside the index: `acknowledged` counts transactions, one row a writer. */
 export function createStatements(app: Shape): string[] {

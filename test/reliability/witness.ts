@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { expect } from "vitest";
 import { verify } from "../../src/index.ts";
 import { TextOracle } from "../model/oracle.ts";
-import { ask, type Handle } from "../model/questions.ts";
+import { ask, comparisonsOfAll, type Handle } from "../model/questions.ts";
 import type { Shape } from "../model/shapes.ts";
 
 const oracles = new Map<string, TextOracle>();
@@ -17,7 +17,7 @@ function oracleOf({ tokenizer }: Shape): TextOracle {
 /** Every helper answers as the table would, with limits, conditions, and words of every kind. */
 export function expectAnswers(handle: Handle, app: Shape, questions = 4): void {
   const world = { shape: app, text: oracleOf(app), count: () => {}, isHealthy: () => true };
-  for (let i = 0; i < questions; i++) ask(world, handle, { a: i, b: i * 5 + 2, v: i * 7 + 1 });
+  for (let i = 0; i < questions; i++) ask(world, handle, { a: i, b: i * 5 + 2, v: i * 7 + 1 }, comparisonsOfAll(i));
 }
 
 /**
