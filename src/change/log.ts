@@ -66,7 +66,8 @@ export function* followLog(log: string, cursor: LogCursor | undefined, most: num
   if (added.some(({ seq }, i) => seq !== shared.seq + BigInt(i + 1))) return all;
   const ids = new Set<bigint>();
   for (const { id } of [...cursor.slice(at + 1), ...added]) {
-    if (id === null) return all;
+    // NULL says so; whatever else is no number, somebody has written, and it names no row.
+    if (typeof id !== "bigint") return all;
     ids.add(id);
   }
   const entries = [...cursor.slice(0, at + 1), ...added];
