@@ -156,7 +156,8 @@ function* checkStructure(target: Target, report: Report): Steps<boolean> {
 
 function* checkLog({ name, vectors }: IndexDefinition, problems: readonly Problem[], report: Report): Steps<void> {
   const { log, head } = namesOf(name).tables;
-  if (vectors.length === 0 || !isUsable(problems, log, head)) return;
+  // Where the table itself is not as recorded, nobody has looked whether the rest is there.
+  if (vectors.length === 0 || problems.some(isBlocking) || !isUsable(problems, log, head)) return;
   // Without an entry, or behind the largest number of all, nobody can follow it.
   const [count] = (yield* firstRow(
     `SELECT count(*) FROM (SELECT max(seq) AS last FROM ${identifier(log)}) WHERE last < ${SEQ_MAX}`,

@@ -108,7 +108,9 @@ function indexesOf(
     const key = foldName(owner);
     objects.set(key, [...(objects.get(key) ?? []), { type: type as DbObject["type"], name, sql: sql ?? "" }]);
   }
-  const recorded = records.map((row): InstalledIndex => {
+  // A name that could not be one of ours, somebody has written; it must not get into a statement.
+  const named = records.filter(([name]) => typeof name === "string" && !name.includes("\0"));
+  const recorded = named.map((row): InstalledIndex => {
     const name = String(row[0]);
     const own = objects.get(foldName(name)) ?? [];
     objects.delete(foldName(name));

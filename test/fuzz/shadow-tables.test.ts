@@ -8,6 +8,7 @@ import { temporaryFolder } from "../helpers/databases.ts";
 import { bruteForce } from "../model/brute-force.ts";
 import { queryVector } from "../model/shapes.ts";
 import { APPS, type AppName, createApp, randomStatement } from "../reliability/app.ts";
+import { open } from "../reliability/opened.ts";
 import { seeded } from "../reliability/random.ts";
 import { figures, LONG_MS, ROUNDS, rounds, SECONDS, SEED } from "../reliability/rounds.ts";
 import { expectAnswers, expectInStep } from "../reliability/witness.ts";
@@ -258,4 +259,22 @@ describe.each(Object.keys(APPS) as AppName[])("tables of ours are damaged, %s ke
     expect(counts.exact).toBeGreaterThan(0);
     expect(counts.refused).toBeGreaterThan(0);
   });
+});
+
+test.each([
+  ["an entry of the log whose id is infinite", "INSERT INTO _dv_ix_log (id) VALUES (9e999)"],
+  ["a record that names another table, and no log", "UPDATE _dv_indexes SET tbl = 1.5; DROP TABLE _dv_ix_log"],
+  ["a record whose name is a blob with a NUL", "UPDATE _dv_indexes SET name = x'ee0027'"],
+])("what once ended in an error of SQLite: %s", async (_, sql) => {
+  const random = seeded(1);
+  const file = join(temporaryFolder(), "damaged.db");
+  createApp(file, "text", "delete", 40);
+  const { client } = open(file);
+  const counts: Counts = { states: 0, healed: 0, nearest: 0, exact: 0, refused: 0, told: 0 };
+  await expectSound(client, "text", random, counts);
+  client.exec(sql);
+  await expectSound(client, "text", random, counts);
+  expect(counts.nearest).toBe(2);
+  await heal(client, "text");
+  await expectInStep(client, APPS.text, 2);
 });
