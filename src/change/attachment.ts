@@ -64,13 +64,19 @@ export function attachmentNamed(attachments: readonly Attachment[], name: string
   return attachments.find((attachment) => isSameName(attachment.name, name));
 }
 
-/** The index a vector column belongs to, if any. */
+/**
+ * The index a vector column belongs to, if any. One over the same table whose definition cannot be read, most often because a
+ * newer version wrote it, may be that: it has problems, and is better named than passed over.
+ */
 export function attachmentOfVector(
   attachments: readonly Attachment[],
   table: string,
   column: string,
 ): Attachment | undefined {
-  return attachments.find(({ record: { definition } }) => hasVector(definition, table, column));
+  return (
+    attachments.find(({ record: { definition } }) => hasVector(definition, table, column)) ??
+    attachments.find(({ record }) => !record.definition && isSameName(record.table, table))
+  );
 }
 
 function hasVector(definition: IndexDefinition | undefined, table: string, column: string): boolean {

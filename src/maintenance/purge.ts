@@ -8,6 +8,7 @@ import { forgetCodes } from "../vector/resident-column.ts";
 import { stopFolds } from "../vector/upkeep.ts";
 import { foldColumns, vectorColumnsOf } from "./optimize.ts";
 import { type LongWorkOptions, outsideTransactions } from "./slices.ts";
+import { unreadableIndex } from "./target.ts";
 
 export interface PurgeResult {
   /** The indexes that were gone through, by name. */
@@ -33,6 +34,7 @@ export interface PurgeResult {
  * `PRAGMA wal_checkpoint(TRUNCATE)`
  *
  * @throws {TransactionOpenError} inside a transaction
+ * @throws {IndexFormatError} when a newer version of the library made one of the indexes, or its record is damaged; nothing is done
  * @throws {ReadOnlyError | UnsupportedDriverError}
  * @example await db.delete(users).where(eq(users.id, id)); await purge(db);
  */
@@ -44,8 +46,10 @@ export async function purge(db: DbLike, { signal }: Pick<LongWorkOptions, "signa
     const installed = yield* installedIn();
     const recorded = installed.indexes.flatMap(({ name, record }) => (record ? [{ name, record }] : []));
     const withText = recorded.filter(({ name, record }) => {
+      // What cannot be read cannot be purged, and must not be reported as if it were.
+      if (!record.definition) throw unreadableIndex(name, record);
       const { fts } = namesOf(name).tables;
-      return record.definition?.text && findIndex(installed, name)!.objects.some((object) => object.name === fts);
+      return record.definition.text && findIndex(installed, name)!.objects.some((object) => object.name === fts);
     });
     return { names: recorded.map(({ name }) => name), texts: withText.map(({ name }) => name), isShared: shared };
   });

@@ -2,7 +2,7 @@ import { type Attachment, attachmentOfVector, attachmentsOf } from "../change/at
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Snapshot, Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
-import { columnName } from "../migration/definition.ts";
+import { columnName, FORMAT_VERSION } from "../migration/definition.ts";
 import { bareScan } from "./bare-scan.ts";
 import { type CertifiedInput, CodesOnce, certifiedScan } from "./certified-scan.ts";
 import type { Found } from "./found.ts";
@@ -53,7 +53,10 @@ function* fromCodes(
       code: "FALLBACK",
       index: name,
       message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
-      hint: `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
+      hint:
+        attachment.record.format > FORMAT_VERSION
+          ? "Update drizzle-vector: the database was written by a newer version."
+          : `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
     });
     return { index, fallback };
   }
