@@ -1,0 +1,153 @@
+import Database from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { text } from "drizzle-orm/sqlite-core";
+import { expect, onTestFinished, test } from "vitest";
+import { ensureSearchIndexes, nearest, verify } from "../../src/index.ts";
+import { type Given, shape } from "../model/shapes.ts";
+import { expectAnswers, expectInStep } from "./witness.ts";
+
+interface Case extends Omit<Given, "element" | "metric"> {
+  readonly statements: readonly string[];
+}
+
+const vector = (...numbers: number[]) => `x'${Buffer.from(new Float32Array(numbers).buffer).toString("hex")}'`;
+const [east, north, up] = [vector(1, 0, 0), vector(0, 1, 0), vector(0, 0.5, 1)];
+const row = (id: string, u: number, txt: string, v = up) =>
+  `INSERT INTO t (id, u, txt, note, v) VALUES (${id}, ${u}, '${txt}', 'note ${txt}', ${v})`;
+const two = [row("1", 1, "red", east), row("2", 2, "blue walking", north)];
+const plain = "CREATE TABLE t (id INTEGER PRIMARY KEY, u INTEGER UNIQUE, p INTEGER, txt TEXT, note TEXT, v)";
+
+const CASES: Case[] = [
+  {
+    title: "generated text, virtual and stored",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u INTEGER UNIQUE, raw, txt TEXT AS (lower(raw)) VIRTUAL, note TEXT AS (raw || ' red') STORED, v)",
+    ],
+    statements: [
+      `INSERT INTO t (id, u, raw, v) VALUES (1, 1, 'RED Walking', ${east})`,
+      "UPDATE t SET raw = 'Blue GREEN', id = 5",
+      `REPLACE INTO t (id, u, raw, v) VALUES (7, 1, 'Walked', ${up})`,
+    ],
+  },
+  {
+    title: "a generated vector",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u INTEGER UNIQUE, raw, txt TEXT, note TEXT, v BLOB AS (raw) STORED)",
+    ],
+    statements: [
+      `INSERT INTO t (id, u, txt, raw) VALUES (1, 1, 'red', ${east})`,
+      `UPDATE t SET raw = ${up}, id = 9`,
+      "UPDATE t SET raw = NULL",
+    ],
+  },
+  {
+    title: "triggers of the user that move, remove and replace rows while they are written",
+    create: [plain],
+    late: [
+      "CREATE TRIGGER moves AFTER INSERT ON t WHEN new.u = 1 BEGIN UPDATE t SET id = new.id + 100 WHERE id = new.id; END",
+      "CREATE TRIGGER removes AFTER INSERT ON t WHEN new.u = 2 BEGIN DELETE FROM t WHERE id = new.id; END",
+      "CREATE TRIGGER replaces BEFORE INSERT ON t WHEN new.u > 2 BEGIN DELETE FROM t WHERE id = new.id - 1; UPDATE OR REPLACE t SET u = new.u + 20 WHERE id = 101; END",
+    ],
+    statements: [...two, row("3", 3, "green"), row("4", 4, "red green"), "UPDATE t SET u = u + 10", "DELETE FROM t"],
+  },
+  {
+    title: "UNIQUE over several columns, by another collation, over NULL, and a CHECK",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u INTEGER, p INTEGER, txt TEXT, note TEXT, v, UNIQUE (u, p), UNIQUE (txt COLLATE NOCASE), CHECK (length(txt) < 50))",
+    ],
+    statements: [
+      ...two,
+      `INSERT OR REPLACE INTO t (id, u, txt, v) VALUES (3, 1, 'RED', ${up})`,
+      "UPDATE OR REPLACE t SET txt = 'Blue', p = 3",
+      `INSERT OR REPLACE INTO t (id, u, txt, v) SELECT id + 1, u, 'red', v FROM t`,
+    ],
+  },
+  {
+    title: "UNIQUE over expressions, and in part",
+    create: [
+      plain.replace("UNIQUE", ""),
+      "CREATE UNIQUE INDEX folded ON t (lower(txt), abs(u) % 3)",
+      "CREATE UNIQUE INDEX part ON t (note DESC) WHERE u > 5 AND note LIKE 'note%'",
+    ],
+    statements: [
+      ...two,
+      `REPLACE INTO t (id, u, txt, v) VALUES (3, 4, 'RED', ${up})`,
+      `REPLACE INTO t (id, u, txt, note, v) VALUES (4, 7, 'x', 'note q', ${east}), (5, 8, 'y', 'note q', ${up})`,
+      "UPDATE OR REPLACE t SET u = 10, note = 'note z'",
+    ],
+  },
+  {
+    title: "text that is no text: blobs, numbers, NUL, bytes that are no UTF-8",
+    create: [plain],
+    statements: [
+      ...two,
+      `INSERT INTO t (id, u, txt, note, v) VALUES (3, 5, x'7265642000626c7565', cast(x'ff7265642ffe' AS TEXT), ${up})`,
+      "UPDATE t SET txt = 'a' || char(0) || 'red' || char(55296)",
+      "UPDATE t SET txt = 3.5, note = x''",
+    ],
+  },
+  {
+    title: "a descending key with spaces that do not count, STRICT, WITHOUT ROWID",
+    create: [
+      "CREATE TABLE t (id TEXT NOT NULL COLLATE RTRIM, u INTEGER UNIQUE, p INTEGER, txt TEXT, note TEXT, v BLOB, PRIMARY KEY (id DESC)) STRICT, WITHOUT ROWID",
+    ],
+    columns: { id: text().primaryKey() },
+    collations: ["RTRIM"],
+    statements: [
+      row("'a'", 1, "red"),
+      row("'b '", 2, "blue"),
+      `REPLACE INTO t (id, u, txt, v) VALUES ('b   ', 1, 'walking', ${up})`,
+      "UPDATE t SET id = id || ' '",
+      "UPDATE OR REPLACE t SET id = 'a'",
+    ],
+  },
+  {
+    title: "rows that refer to each other, checked at COMMIT",
+    create: [
+      "PRAGMA foreign_keys = ON",
+      plain.replace(
+        "p INTEGER",
+        "p INTEGER REFERENCES t (id) ON UPDATE CASCADE ON DELETE SET DEFAULT DEFERRABLE INITIALLY DEFERRED",
+      ),
+    ],
+    statements: [
+      ...two,
+      "UPDATE t SET p = 1 WHERE id = 2",
+      "UPDATE t SET id = 50 WHERE id = 1",
+      "BEGIN",
+      "DELETE FROM t WHERE id = 50",
+      "ROLLBACK",
+    ],
+  },
+];
+
+function open({ title, statements: _, ...given }: Case) {
+  const app = shape({ ...given, title, element: "float32", metric: "cosine" });
+  const client = new Database(":memory:");
+  onTestFinished(() => void client.close());
+  const db = drizzle({ client }) as any;
+  for (const sql of app.create) client.exec(sql);
+  ensureSearchIndexes(db, [app.index]);
+  for (const sql of app.late ?? []) client.exec(sql);
+  return { app, client, db };
+}
+
+test.each(CASES)("$title: every statement is followed", async (given) => {
+  const { app, client, db } = open(given);
+  expectAnswers({ client, db }, app, 1);
+  for (const sql of given.statements) {
+    client.exec(sql);
+    expectAnswers({ client, db }, app, 1);
+  }
+  await expectInStep(client, app, 2);
+});
+
+test("a row that stays although a trigger of the user failed by RAISE(FAIL) may be missed, and verify tells of its text", async () => {
+  const late = ["CREATE TRIGGER fails AFTER INSERT ON t WHEN new.u = 2 BEGIN SELECT RAISE(FAIL, 'no'); END"];
+  const { app, client, db } = open({ title: "fails", create: [plain], late, statements: [] });
+  client.exec(two[0]!);
+  expect(() => client.exec(two[1]!)).toThrow("no");
+  expect(client.prepare("SELECT count(*) FROM t").pluck().get()).toBe(2);
+  expect((nearest(db, app.table.v, [1, 0, 0] as any).all() as unknown[]).length).toBeLessThanOrEqual(2);
+  expect((await verify(db, app.index)).problems).toMatchObject([{ code: "ROW_NOT_INDEXED", count: 1 }]);
+});
