@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import * as library from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { APP_NAMES, APPS, createApp, randomStatement } from "../reliability/app.ts";
+import { finishRebuild } from "../reliability/opened.ts";
 import { bundled } from "../reliability/program.ts";
 import { seeded } from "../reliability/random.ts";
 import { figures, LONG_MS, rounds, SEED } from "../reliability/rounds.ts";
@@ -55,9 +56,7 @@ describe.each(APP_NAMES)("no room left, an app with %s keys", (name) => {
             }
           }
           client.pragma("max_page_count = 1000000");
-          if (client.prepare("SELECT pending FROM _dv_indexes").pluck().get() !== null) {
-            await library.rebuild(db, app.index);
-          }
+          await finishRebuild(file, app);
           await expectInStep(client, app);
           if (round % 3 === 2) client.exec("DELETE FROM t WHERE u > 300; VACUUM");
           counts.rounds++;
@@ -85,6 +84,7 @@ function fill(file: string, setup = ""): Filled {
 async function expectWhatWasCommitted(file: string, { committed, refused, failures }: Filled): Promise<void> {
   expect(failures).toEqual([]);
   expect(refused).toBeGreaterThan(0);
+  await finishRebuild(file, APPS.integer);
   await expectFileInStep(file, APPS.integer, (client) => {
     expect(client.prepare("SELECT coalesce(max(n), 0) FROM acknowledged").pluck().get()).toBe(committed);
   });

@@ -1,10 +1,8 @@
 import { join } from "node:path";
-import Database from "better-sqlite3";
-import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, test } from "vitest";
-import { rebuild } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { APP_NAMES, APPS, createApp } from "../reliability/app.ts";
+import { finishRebuild } from "../reliability/opened.ts";
 import { bundled, Running } from "../reliability/program.ts";
 import { seeded } from "../reliability/random.ts";
 import { figures, LONG_MS, rounds, SEED } from "../reliability/rounds.ts";
@@ -35,7 +33,7 @@ describe.each(CASES)("42, 43: kill -9 while a process does $work, journal mode $
       told = Math.max(told, process.acknowledged.get(1) ?? 0);
       counts.kills++;
       counts.commits += process.commits;
-      counts.pending += await finishRebuild(file, name);
+      counts.pending += await finishRebuild(file, app);
       await expectFileInStep(file, app, (client) => {
         const kept = client.prepare("SELECT coalesce(max(n), 0) FROM acknowledged").pluck().get() as number;
         expect(kept).toBeGreaterThanOrEqual(told);
@@ -47,15 +45,3 @@ describe.each(CASES)("42, 43: kill -9 while a process does $work, journal mode $
     figures(`kill -9, ${work}, ${journal}`, counts);
   });
 });
-
-/** A rebuild that was killed leaves its text pending, and says so; the next one goes on. */
-async function finishRebuild(file: string, name: keyof typeof APPS): Promise<number> {
-  const client = new Database(file);
-  try {
-    const isPending = client.prepare("SELECT pending IS NOT NULL FROM _dv_indexes").pluck().get() === 1;
-    if (isPending) await rebuild(drizzle({ client }) as any, APPS[name].index);
-    return Number(isPending);
-  } finally {
-    client.close();
-  }
-}

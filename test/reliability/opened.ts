@@ -1,6 +1,8 @@
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { expect, onTestFinished } from "vitest";
+import { rebuild } from "../../src/index.ts";
+import type { Shape } from "../model/shapes.ts";
 import { APPS, randomStatement } from "./app.ts";
 import { seeded } from "./random.ts";
 
@@ -20,5 +22,17 @@ export function write(client: Database.Database, name: keyof typeof APPS, seed: 
     } catch (error) {
       expect((error as { code: string }).code).toMatch(/^SQLITE_CONSTRAINT/);
     }
+  }
+}
+
+/** A rebuild that ended half-way leaves its text pending, and says so; the next one goes on. Gives 1 where there was one. */
+export async function finishRebuild(file: string, { index }: Shape): Promise<number> {
+  const client = new Database(file);
+  try {
+    const isPending = client.prepare("SELECT pending IS NOT NULL FROM _dv_indexes").pluck().get() === 1;
+    if (isPending) await rebuild(drizzle({ client }) as any, index);
+    return Number(isPending);
+  } finally {
+    client.close();
   }
 }

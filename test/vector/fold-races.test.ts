@@ -103,6 +103,25 @@ describe("what happens between two slices", () => {
     }
   });
 
+  test("45: commits and rollbacks of another connection, after every slice: it flips, and nothing of them is missed", () => {
+    const shape = { rows: 200 };
+    const slices = slicesOf(new App(shape));
+    for (let n = 1; n < slices; n++) {
+      const app = new App(shape);
+      const other = app.connect();
+      const slow = new SlowFold(app.connect());
+      for (let i = 0; i < n; i++) slow.step();
+      other.client.exec("BEGIN; DELETE FROM t WHERE tag < 5; UPDATE t SET v = NULL");
+      other.client.exec("ROLLBACK");
+      app.put(n, n + 20, other.client);
+      other.client.exec(`DELETE FROM t WHERE id = ${100 + n}`);
+      expect(slow.finish().outcome).toBe("folded");
+      for (const connection of [app.first, other, app.connect()]) {
+        expect(app.expectExact(connection, { queries: 1, limit: 300 })).toMatchObject(certified);
+      }
+    }
+  });
+
   test.each(["wal", "delete"] as const)("a restore in place, journal mode %s, after every slice", (journal) => {
     const shape = { rows: 200, journal };
     const slices = slicesOf(new App(shape));
