@@ -88,7 +88,8 @@ interface SearchSubquery<TTable extends SQLiteTable> extends SubqueryOf {
 
 /**
  * Finds the rows whose text matches `text` best, best first; ties in the order of the primary key. BM25 with the weights of
- * the declaration, or of `weights`. Any text is safe: it is cut into words, of which at most 64 in 4,096 characters count.
+ * the declaration, or of `weights`. Any text is safe: it is cut into words, of which at most 64 in 4,096 characters count; of
+ * more than 16 words the most frequent are left out where they would cost more than about 25 ms.
  * `"words in quotes"` are a phrase, `-word` excludes rows that have the word, and nothing else is an operator. `explain` tells
  * what was used and what was left out. A text without a word finds nothing.
  *

@@ -17,6 +17,8 @@ export interface MatchOptions {
   readonly columns?: readonly string[] | undefined;
   /** How the index cuts text. */
   readonly characters: WordCharacters;
+  /** Places among the terms of an earlier match of the same text whose terms are in too many rows. */
+  readonly tooCommon?: ReadonlySet<number> | undefined;
 }
 
 /** A text as an FTS5 query, and what became of its words. */
@@ -27,6 +29,8 @@ export interface Match {
   readonly anywhere: string | undefined;
   /** The words and phrases used, in the order of the text, each once. */
   readonly terms: readonly string[];
+  /** Each of the terms alone as the right side of MATCH. */
+  readonly alone: readonly string[];
   /** Words and phrases that a row must not have. */
   readonly excluded: readonly string[];
   /** The pieces left out, and why. */
@@ -41,6 +45,7 @@ export interface Dropped {
     | "no letter or digit"
     | "shorter than three characters"
     | "more than 64 terms"
+    | "in too many rows"
     | "stop word"
     | "asked for and excluded";
 }
@@ -105,8 +110,13 @@ export function matchOf(text: string, options: MatchOptions): Match {
   if (terms.size + trigrams.size === 0) for (const word of stopped) terms.add(word.text);
   else for (const { text: word } of stopped) drop(word, "stop word");
   // Whole words first: they tell more than their pieces do.
-  const used = [...terms, ...trigrams];
-  for (const { text: term } of used.splice(TERMS_MAX)) drop(term, "more than 64 terms");
+  const all = [...terms, ...trigrams];
+  for (const { text: term } of all.splice(TERMS_MAX)) drop(term, "more than 64 terms");
+  const used = all.filter(({ text: term }, at) => {
+    const isUsed = !options.tooCommon?.has(at);
+    if (!isUsed) drop(term, "in too many rows");
+    return isUsed;
+  });
   const unwanted = [...excluded].filter(({ text: term }) => {
     if (!used.some(({ text: asked }) => excluded.isSame(asked, term))) return true;
     drop(term, "asked for and excluded");
@@ -119,12 +129,13 @@ export function matchOf(text: string, options: MatchOptions): Match {
   const not = unwanted.length === 0 ? "" : ` NOT (${unwanted.map(quoted).join(" OR ")})`;
   const whole = not === "" ? found : `(${found})${not}`;
   const anywhere = used.length === 0 ? undefined : whole;
-  const expression = anywhere && columns ? `{${columns.join(" ")}} : (${anywhere})` : anywhere;
+  const inColumns = (query: string) => (columns ? `{${columns.join(" ")}} : (${query})` : query);
   const texts = (list: readonly Term[]) => list.map((term) => term.text);
   return {
-    expression,
+    expression: anywhere && inColumns(anywhere),
     anywhere,
     terms: texts(used),
+    alone: used.map((term) => inColumns(quoted(term))),
     excluded: texts(unwanted),
     dropped,
     isCut: text.length > TEXT_MAX,
