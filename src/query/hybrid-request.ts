@@ -10,6 +10,7 @@ import { type Fusion, fusionOption } from "./fusion.ts";
 import type { HybridOptions } from "./hybrid.ts";
 import { type KeyedTable, keyedTable } from "./keyed-table.ts";
 import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.ts";
+import { vectorsOnlyHint } from "./search.ts";
 import { declarationOf } from "./search-attachment.ts";
 import { Highlighter } from "./search-highlight.ts";
 import { TextLeg } from "./search-leg.ts";
@@ -108,12 +109,13 @@ function checkQuery(query: unknown): { text: unknown; vector: unknown } {
   throw new InvalidOptionError({ subject: "query", expected: "a text, a vector or both", got: "neither" });
 }
 
-function checkHasText({ name, text }: SearchIndex): void {
-  if (text.length > 0) return;
+function checkHasText(index: SearchIndex): void {
+  if (index.text.length > 0) return;
   throw new InvalidOptionError({
-    subject: name,
+    subject: index.name,
     expected: "a searchIndex with text columns",
     got: "one with vectors only",
+    hint: vectorsOnlyHint(index),
   });
 }
 

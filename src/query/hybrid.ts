@@ -17,10 +17,10 @@ import type { HighlightOptions, Highlights } from "./search-highlight.ts";
 import type { TextOptions } from "./search-options.ts";
 import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
 
-/** What to look for: a text, a vector, or both. */
-export interface HybridQuery<TVector> {
-  /** What a person typed, or `sql.placeholder("name")`. */
-  text?: string | Placeholder | undefined;
+/** What to look for: a text, a vector, or both, as far as the index has them. */
+export interface HybridQuery<TVector, TText extends string = string> {
+  /** What a person typed, or `sql.placeholder("name")`; of an index with text columns only. */
+  text?: ([TText] extends [never] ? undefined : string | Placeholder) | undefined;
   /** The vector, or vectors by column where the index has several. */
   vector?: TVector | undefined;
 }
@@ -162,7 +162,7 @@ export function hybrid<
 >(
   db: TDb,
   index: SearchIndex<TTable, TText, TVectors>,
-  query: HybridQuery<TVector>,
+  query: HybridQuery<TVector, TText>,
   options?: HybridOptions<TSelect, TText, THighlight>,
 ): SearchQuery<
   HybridHit<TTable, TSelect, TVector, TText, THighlight>,

@@ -1,7 +1,7 @@
 import { and, eq, exists, gt, inArray, sql } from "drizzle-orm";
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
-import { configure, nearest, type SearchEvent, search, searchIndex, vectorColumn } from "../../src/index.ts";
+import { configure, hybrid, nearest, type SearchEvent, search, searchIndex, vectorColumn } from "../../src/index.ts";
 import { definitionOf } from "../../src/migration/definition.ts";
 import { readInstalledSync } from "../../src/migration/installed.ts";
 import { planEnsure } from "../../src/migration/plan.ts";
@@ -391,9 +391,12 @@ describe("arguments", () => {
   test("an index without text, another object and a text that is none are refused", () => {
     const { db } = openBetterSqlite3();
     const vectors = searchIndex("v", docs, { vectors: { embedding: {} } });
-    expect(() => search(db, vectors as any, "x")).toThrow(
-      "v: expected a searchIndex with text columns, got one with vectors only",
-    );
+    const refusal = expect.objectContaining({
+      message: "v: expected a searchIndex with text columns, got one with vectors only",
+      hint: 'Use nearest(db, table.embedding, vector), or declare text columns under "text" in the index.',
+    });
+    expect(() => search(db, vectors as any, "x")).toThrow(refusal);
+    expect(() => hybrid(db, vectors, { text: "x" as any })).toThrow(refusal);
     expect(() => search(db, docs as any, "x")).toThrow("index: expected a searchIndex with text columns");
     expect(() => search(db, docsSearch, 5 as any)).toThrow("text: expected a string to search for, got 5");
   });
