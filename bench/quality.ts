@@ -2,12 +2,19 @@
 // fusion. Every figure is an answer of the library on a real database.
 //   npx tsx quality.ts [queries]           of each set, evenly drawn; default 400, some minutes
 //   npx tsx quality.ts [queries] --choose  each fusion with the parameters that are best on the other corpora, on one held out
+//   npx tsx quality.ts --only xquad-zh     the sets whose names have this in them
+import { parseArgs } from "node:util";
 import { evaluate } from "../dist/eval.js";
 import { type Fusion, hybrid, linear, rrf, search, shares } from "../dist/index.js";
 import { choose } from "./lib/choose-fusion.ts";
 import { type Judged, openJudged, type Question, SETS } from "./lib/judged.ts";
 
-const QUERIES = Number(process.argv.slice(2).find((argument) => /^\d+$/.test(argument)) ?? 400);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { choose: { type: "boolean" }, only: { type: "string", default: "" } },
+});
+const QUERIES = Number(positionals[0] ?? 400);
+const ASKED = SETS.filter(({ name }) => name.includes(values.only));
 
 const FUSIONS: Record<string, Fusion> = {
   rrf: rrf(),
@@ -18,13 +25,13 @@ const FUSIONS: Record<string, Fusion> = {
   "shares (default)": shares(),
 };
 
-if (process.argv.includes("--choose")) await choose(SETS, QUERIES);
+if (values.choose) await choose(ASKED, QUERIES);
 else await compare();
 
 async function compare(): Promise<void> {
   const rows: Record<string, Record<string, string>> = {};
   const ndcg: Record<string, Record<string, number>> = {};
-  for (const set of SETS) {
+  for (const set of ASKED) {
     const measured = await measure(set);
     rows[set.name] = Object.fromEntries(
       Object.entries(measured).map(([run, { ndcg: n, recall }]) => [run, `${n.toFixed(3)} / ${recall.toFixed(3)}`]),

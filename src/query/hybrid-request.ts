@@ -43,6 +43,8 @@ export class HybridRequest {
   readonly offset: number;
   readonly depth: number;
   readonly fusion: Fusion;
+  /** Whether the fusion is the library's own choice, so that its weights are, too. */
+  readonly isDefaultFusion: boolean;
   readonly text: TextLeg | undefined;
   readonly vectors: readonly VectorLeg[];
   /** Whether the vectors were given by their columns' names, and so are the parts of a hit. */
@@ -94,6 +96,7 @@ export class HybridRequest {
             where: this.where,
             options,
           });
+    this.isDefaultFusion = options.fusion === undefined;
     this.fusion = fusionOption(options.fusion, ["text", "vector", ...index.vectors.map(({ key }) => key)]);
     this.highlighter = options.highlight === undefined ? undefined : new Highlighter(options.highlight, index);
     this.fields = fieldsOf(this.keyed, options.select, ["$score", "$text", "$vector", "$highlights"]);

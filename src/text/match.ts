@@ -31,6 +31,8 @@ export interface Match {
   readonly terms: readonly string[];
   /** Each of the terms alone as the right side of MATCH. */
   readonly alone: readonly string[];
+  /** How much of the terms are words or phrases, 0..1; the rest are mere beginnings of runs without spaces. */
+  readonly wholeness: number;
   /** Words and phrases that a row must not have. */
   readonly excluded: readonly string[];
   /** The pieces left out, and why. */
@@ -111,6 +113,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
   if (terms.size + parts.size === 0) for (const word of stopped) terms.add(word.text);
   else for (const { text: word } of stopped) drop(word, "stop word");
   // Whole words first: they tell more than their pieces do.
+  const beginnings = new Set(characters.isTrigram ? [] : parts);
   const all = [...terms, ...parts];
   for (const { text: term } of all.splice(TERMS_MAX)) drop(term, "more than 64 terms");
   const used = all.filter(({ text: term }, at) => {
@@ -136,6 +139,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
     expression: anywhere && inColumns(anywhere),
     anywhere,
     terms: texts(used),
+    wholeness: used.length === 0 ? 1 : used.filter((term) => !beginnings.has(term)).length / used.length,
     alone: used.map((term) => inColumns(quoted(term))),
     excluded: texts(unwanted),
     dropped,

@@ -246,6 +246,17 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     for (const { score, parts } of explain.scores) expect(parts.text + parts.embedding).toBeCloseTo(score, 12);
   });
 
+  test("beginnings of runs without spaces count less than words by default, and in full where weights are given", async () => {
+    const { db } = await filled(open);
+    const weights = async (text: string, options = {}) =>
+      (await hybrid(db, oneVector, { text, vector: [0, 0] }, options).explain()).legs.map(({ weight }) => weight);
+    expect(await weights("apple")).toEqual([0.57, 0.43]);
+    expect((await weights("日本語"))[0]).toBeCloseTo(0.3 * 0.57, 12);
+    // Three of four terms.
+    expect((await weights("apple 日本語"))[0]).toBeCloseTo((0.3 + 0.7 / 4) * 0.57, 12);
+    expect(await weights("日本語", { fusion: shares() })).toEqual([0.57, 0.43]);
+  });
+
   test("highlights of hits that have the words, null for the others", async () => {
     const { db } = await filled(open);
     const hits: any[] = await hybrid(db, oneVector, { text: "apple", vector: [0, 0] }, { highlight: {} });
