@@ -92,15 +92,14 @@ export function rrf(given?: RrfOptions): Fusion {
 export interface SharesOptions {
   /** Default `{ text: 0.57, vector: 0.43 }`. */
   weights?: Weights;
+  /** How sharply a leg's vote follows its scores, in powers of e a standard deviation. 0..100, default 2.5. */
+  sharpness?: number;
+  /** What the plain scores, put into 0..1, count beside the votes: they order what no leg is sure of. 0..100, default 0.2. */
+  plain?: number;
 }
 
-/** How sharply a leg's vote follows its scores, in powers of e a standard deviation. */
-const SHARPNESS = 2.5;
-/** What the plain scores count beside the votes: they order what no leg is sure of. */
-const PLAIN = 0.2;
-
 /**
- * The default. Each leg shares one vote out among all candidates, in proportion to e^(2.5 z), z being how many standard
+ * The default. Each leg shares one vote out among all candidates, in proportion to e^(`sharpness` z), z being how many standard
  * deviations a candidate's score lies above the mean of all. A leg that is sure of one row gives it nearly everything, one
  * that cannot tell spreads its vote thin: so for each query the surer leg decides, without being told which that is. A fifth
  * of `linear` minmax is added for the order of the rest.
@@ -108,30 +107,38 @@ const PLAIN = 0.2;
  * On the judged sets better than rank fusion and than fixed weights, also on sets held out of the choice of the three
  * constants, which lie on a plateau; the table is in bench/README.md (bench/quality.ts).
  *
- * @throws {InvalidOptionError} for weights that are negative, not finite or all 0
+ * @throws {InvalidOptionError} for weights that are negative, not finite or all 0, and a `sharpness` or `plain` outside of 0..100
  * @see Stone, "The Opinion Pool", 1961 (a weighted sum of distributions); Bridle, 1990 (scores as a distribution: softmax)
  */
 export function shares(given?: SharesOptions): Fusion {
-  const { weights } = knownOptions<SharesOptions>(given, "shares", ["weights"]);
+  const options = knownOptions<SharesOptions>(given, "shares", ["weights", "sharpness", "plain"]);
+  const { weights, sharpness = 2.5, plain: part = 0.2 } = options;
+  checkFactor(sharpness, "sharpness");
+  checkFactor(part, "plain");
   return {
     name: "shares",
     weights: checkWeights(weights, { text: 0.57, vector: 0.43 }),
     parts: (legs, weightOf) =>
       legs.map((leg) => {
-        const votes = votesOf(leg);
+        const votes = votesOf(leg, sharpness);
         const plain = minmax(leg);
         const weight = weightOf(leg);
-        return votes.map((vote, i) => weight * (vote + PLAIN * plain[i]!));
+        return votes.map((vote, i) => weight * (vote + part * plain[i]!));
       }),
   };
 }
 
-function votesOf(leg: Leg): Float64Array {
+function checkFactor(value: unknown, subject: string): void {
+  if (typeof value === "number" && value >= 0 && value <= 100) return;
+  throw new InvalidOptionError({ subject, expected: "a number, 0..100", got: describe(value) });
+}
+
+function votesOf(leg: Leg, sharpness: number): Float64Array {
   const scores = completed(leg);
   const { deviation } = spread(scores);
   const top = Math.max(...scores);
   // Counted from the top, so that no power overflows; the mean cancels out.
-  const powers = scores.map((score) => (deviation === 0 ? 1 : Math.exp((SHARPNESS * (score - top)) / deviation)));
+  const powers = scores.map((score) => (deviation === 0 ? 1 : Math.exp((sharpness * (score - top)) / deviation)));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((power) => power / sum);
 }

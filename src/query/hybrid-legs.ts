@@ -76,7 +76,7 @@ export function* candidatesOf(input: LegsInput): Steps<Candidates> {
   const start = performance.now();
   const among = unique(vectors.flatMap(({ found }) => found)).map(({ key }) => key);
   const page = { limit: request.depth, offset: 0 };
-  const text = request.text && (yield* request.text.find(values, page, among));
+  const text = request.text && (yield* request.text.find(values, page, among.length === 0 ? undefined : among));
   const answered = text ? [textLeg(text, performance.now() - start), ...vectors] : vectors;
 
   const rows = unique(answered.flatMap(({ found }) => found));

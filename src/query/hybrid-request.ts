@@ -10,6 +10,7 @@ import { type Fusion, fusionOption } from "./fusion.ts";
 import type { HybridOptions } from "./hybrid.ts";
 import { type KeyedTable, keyedTable } from "./keyed-table.ts";
 import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.ts";
+import { vectorsOnlyHint } from "./search.ts";
 import { declarationOf } from "./search-attachment.ts";
 import { Highlighter } from "./search-highlight.ts";
 import { TextLeg } from "./search-leg.ts";
@@ -42,6 +43,8 @@ export class HybridRequest {
   readonly offset: number;
   readonly depth: number;
   readonly fusion: Fusion;
+  /** Whether the fusion is the library's own choice, so that its weights are, too. */
+  readonly isDefaultFusion: boolean;
   readonly text: TextLeg | undefined;
   readonly vectors: readonly VectorLeg[];
   /** Whether the vectors were given by their columns' names, and so are the parts of a hit. */
@@ -93,6 +96,7 @@ export class HybridRequest {
             where: this.where,
             options,
           });
+    this.isDefaultFusion = options.fusion === undefined;
     this.fusion = fusionOption(options.fusion, ["text", "vector", ...index.vectors.map(({ key }) => key)]);
     this.highlighter = options.highlight === undefined ? undefined : new Highlighter(options.highlight, index);
     this.fields = fieldsOf(this.keyed, options.select, ["$score", "$text", "$vector", "$highlights"]);
@@ -108,12 +112,13 @@ function checkQuery(query: unknown): { text: unknown; vector: unknown } {
   throw new InvalidOptionError({ subject: "query", expected: "a text, a vector or both", got: "neither" });
 }
 
-function checkHasText({ name, text }: SearchIndex): void {
-  if (text.length > 0) return;
+function checkHasText(index: SearchIndex): void {
+  if (index.text.length > 0) return;
   throw new InvalidOptionError({
-    subject: name,
+    subject: index.name,
     expected: "a searchIndex with text columns",
     got: "one with vectors only",
+    hint: vectorsOnlyHint(index),
   });
 }
 

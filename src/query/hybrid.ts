@@ -17,10 +17,10 @@ import type { HighlightOptions, Highlights } from "./search-highlight.ts";
 import type { TextOptions } from "./search-options.ts";
 import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
 
-/** What to look for: a text, a vector, or both. */
-export interface HybridQuery<TVector> {
-  /** What a person typed, or `sql.placeholder("name")`. */
-  text?: string | Placeholder | undefined;
+/** What to look for: a text, a vector, or both, as far as the index has them. */
+export interface HybridQuery<TVector, TText extends string = string> {
+  /** What a person typed, or `sql.placeholder("name")`; of an index with text columns only. */
+  text?: ([TText] extends [never] ? undefined : string | Placeholder) | undefined;
   /** The vector, or vectors by column where the index has several. */
   vector?: TVector | undefined;
 }
@@ -162,7 +162,7 @@ export function hybrid<
 >(
   db: TDb,
   index: SearchIndex<TTable, TText, TVectors>,
-  query: HybridQuery<TVector>,
+  query: HybridQuery<TVector, TText>,
   options?: HybridOptions<TSelect, TText, THighlight>,
 ): SearchQuery<
   HybridHit<TTable, TSelect, TVector, TText, THighlight>,
@@ -248,7 +248,9 @@ function* find(request: HybridRequest, input: FindInput): Steps<Fused> {
   if (limit === 0) return { keys: [], legs: [], text: undefined, weightOf: () => 0, parts: [], hits: [] };
   const candidates = yield* candidatesOf({ request, ...input });
   const { keys, legs } = candidates;
-  const weight = weightOf(fusion, legs);
+  const declared = weightOf(fusion, legs);
+  const trust = request.isDefaultFusion ? trustIn(candidates.text?.match.wholeness ?? 1) : 1;
+  const weight = (leg: Leg) => declared(leg) * (leg.kind === "text" ? trust : 1);
   // A leg that found nothing has nothing to say.
   const active = legs.filter(({ found }) => found > 0);
   const said = fusion.parts(active, weight);
@@ -259,6 +261,14 @@ function* find(request: HybridRequest, input: FindInput): Steps<Fused> {
     .map((key, at) => ({ key, at, score: scores[at]! }))
     .sort((a, b) => b.score - a.score || compareKeys(a.key, b.key, collations));
   return { ...candidates, weightOf: weight, parts, hits: order.slice(offset, offset + limit) };
+}
+
+/**
+ * What text counts, 0..1: beginnings of runs without spaces are found by chance more often than words are. With the whole weight
+ * hybrid falls from 0.912, the vectors' nDCG@10, to 0.842 on xquad-zh over unicode61; with 0.3 of it, to 0.908 (bench/quality.ts).
+ */
+function trustIn(wholeness: number): number {
+  return 0.3 + 0.7 * wholeness;
 }
 
 /** The rows of the page, each with its score and what every leg says of it. */

@@ -7,6 +7,7 @@ import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 import { type Match, matchOf } from "../text/match.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
+import { countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysToJson } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
@@ -87,7 +88,7 @@ export class TextLeg {
   }
 
   /** What becomes of the words. A column of weight 0 is there for highlights only: its words neither find a row nor count. */
-  match(values: Values): Match {
+  #matchOf(values: Values, common?: ReadonlySet<number>): Match {
     const columns = this.weights.flatMap((weight, i) => (weight > 0 ? [`c${i}`] : []));
     return matchOf(this.#text(values), {
       match: this.#match,
@@ -95,7 +96,16 @@ export class TextLeg {
       stopWords: this.#stopWords,
       columns: columns.length === this.weights.length ? undefined : columns,
       characters: this.#characters,
+      tooCommon: common,
     });
+  }
+
+  /** The same, of a long text without the words that most rows have: they would cost the most and tell the least. */
+  *#matchWithinBudget(values: Values): Steps<Match> {
+    const match = this.#matchOf(values);
+    if (this.#match === "all" || match.terms.length <= FREE_TERMS) return match;
+    const common = tooCommon(rowsOfTerms(yield* this.ask(countStep(this.declared.name, match.alone))));
+    return common.size === 0 ? match : this.#matchOf(values, common);
   }
 
   /**
@@ -104,8 +114,9 @@ export class TextLeg {
    * @param among - further rows to score, wherever they stand; scored by the same run of FTS5
    */
   *find(values: Values, page: Page, among?: readonly Row[]): Steps<FoundText> {
-    const match = this.match(values);
-    if (match.expression === undefined || page.limit === 0) return { match, candidates: [], others: [] };
+    if (page.limit === 0) return { match: this.#matchOf(values), candidates: [], others: [] };
+    const match = yield* this.#matchWithinBudget(values);
+    if (match.expression === undefined) return { match, candidates: [], others: [] };
     const filled = { ...values, [MATCH]: match.expression };
     let candidates: readonly Scored[];
     let others: readonly Scored[] = [];
@@ -184,7 +195,8 @@ export class TextLeg {
 
   /**
    * As `select`, with further rows of the same run of FTS5; the last field tells which are those. Where the id is the key they
-   * stand in front of its best rows. Else a temporary table holds all that match.
+   * stand in front of its best rows. Else a temporary table holds all that match. A run of its own for them would count every
+   * word's rows again, which BM25 needs; an IN that is the condition of a CASE, not its value, is asked of a Bloom filter first.
    */
   selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
     // Of the keys only their number and shape stand in the text.
@@ -198,7 +210,7 @@ export class TextLeg {
     const { key, table } = this.#input.keyed;
     const [part] = key;
     const most = sql.raw(String(this.#best(page)! + among.length));
-    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", +rowid in (${this.#idsOf(among)}) as "_dv_asked" from ${this.#fts(sql.placeholder(MATCH))} order by 3 desc, 2 desc, 1 limit ${most}) "_dv_hit"`;
+    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", case when +rowid in (${this.#idsOf(among)}) then 1 else 0 end as "_dv_asked" from ${this.#fts(sql.placeholder(MATCH))} order by 3 desc, 2 desc, 1 limit ${most}) "_dv_hit"`;
     return db
       .select({
         key0: this.#plain(sql`${part}`, part!),

@@ -46,6 +46,11 @@ export type SearchHit<
     >
 >;
 
+/** What an index has to be for `search`; of one with vectors only the compiler then shows what to call instead. */
+type HasText<TText extends string> = [TText] extends [never]
+  ? { readonly "this index has no text columns: use nearest()": never }
+  : unknown;
+
 /** How a person's text was understood. */
 export interface TextExplain {
   /** The right side of MATCH, or null where no word was left: nothing is asked of the database then. */
@@ -88,7 +93,8 @@ interface SearchSubquery<TTable extends SQLiteTable> extends SubqueryOf {
 
 /**
  * Finds the rows whose text matches `text` best, best first; ties in the order of the primary key. BM25 with the weights of
- * the declaration, or of `weights`. Any text is safe: it is cut into words, of which at most 64 in 4,096 characters count.
+ * the declaration, or of `weights`. Any text is safe: it is cut into words, of which at most 64 in 4,096 characters count; of
+ * more than 16 words the most frequent are left out where they would cost more than about 25 ms.
  * `"words in quotes"` are a phrase, `-word` excludes rows that have the word, and nothing else is an operator. `explain` tells
  * what was used and what was left out. A text without a word finds nothing.
  *
@@ -117,7 +123,7 @@ export function search<
   const THighlight extends HighlightOptions<TText> | undefined = undefined,
 >(
   db: TDb,
-  index: SearchIndex<TTable, TText, any>,
+  index: SearchIndex<TTable, TText, any> & HasText<TText>,
   text: string | Placeholder,
   options?: SearchOptions<TSelect, TText, THighlight>,
 ): SearchQuery<SearchHit<TTable, TSelect, TText, THighlight>, SearchExplain, SearchSubquery<TTable>, KindOf<TDb>> {
@@ -232,5 +238,11 @@ function checkTextIndex(index: unknown): SearchIndex {
     subject: isSearchIndex(index) ? index.name : "index",
     expected: "a searchIndex with text columns",
     got: isSearchIndex(index) ? "one with vectors only" : describe(index),
+    ...(isSearchIndex(index) ? { hint: vectorsOnlyHint(index) } : {}),
   });
+}
+
+/** What to do with an index without text. */
+export function vectorsOnlyHint({ vectors }: SearchIndex): string {
+  return `Use nearest(db, table.${vectors[0]!.key}, vector), or declare text columns under "text" in the index.`;
 }

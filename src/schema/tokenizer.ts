@@ -45,7 +45,7 @@ const OPTIONS: ReadonlyMap<unknown, Record<string, Check>> = new Map<unknown, Re
  * The value of FTS5's option `tokenize`, always in the same words for the same tokenizer.
  *
  * @example tokenizerText("porter") // porter unicode61 remove_diacritics 2
- * @example tokenizerText({ name: "unicode61", tokenchars: "-" }) // unicode61 remove_diacritics 2 tokenchars "-"
+ * @example tokenizerText({ name: "unicode61", tokenchars: "-" }) // unicode61 remove_diacritics 2 tokenchars '-'
  * @throws {DeclarationError} for an unknown tokenizer or option
  */
 export function tokenizerText(tokenizer: Tokenizer, subject: string): string {
@@ -78,7 +78,8 @@ function unicode61Text(name: string, options: ReadonlyMap<string, unknown>): str
   const words = ["unicode61", "remove_diacritics", options.get("removeDiacritics") === false ? "0" : "2"];
   for (const option of ["categories", "tokenchars", "separators"]) {
     const value = options.get(option);
-    if (value !== undefined) words.push(option, `"${String(value).replaceAll('"', '""')}"`);
+    // FTS5 takes single quotes here and no others.
+    if (value !== undefined) words.push(option, `'${String(value).replaceAll("'", "''")}'`);
   }
   return (name === "porter" ? ["porter", ...words] : words).join(" ");
 }

@@ -1,4 +1,4 @@
-import { isUnspaced, trigramsOf } from "./trigrams.ts";
+import { beginningsOf, isUnspaced, trigramsOf } from "./trigrams.ts";
 import type { WordCharacters } from "./word-characters.ts";
 
 /** Most terms of a query that are used: the cost of FTS5 grows with the square of their number. */
@@ -17,6 +17,8 @@ export interface MatchOptions {
   readonly columns?: readonly string[] | undefined;
   /** How the index cuts text. */
   readonly characters: WordCharacters;
+  /** Places among the terms of an earlier match of the same text whose terms are in too many rows. */
+  readonly tooCommon?: ReadonlySet<number> | undefined;
 }
 
 /** A text as an FTS5 query, and what became of its words. */
@@ -27,6 +29,10 @@ export interface Match {
   readonly anywhere: string | undefined;
   /** The words and phrases used, in the order of the text, each once. */
   readonly terms: readonly string[];
+  /** Each of the terms alone as the right side of MATCH. */
+  readonly alone: readonly string[];
+  /** How much of the terms are words or phrases, 0..1; the rest are mere beginnings of runs without spaces. */
+  readonly wholeness: number;
   /** Words and phrases that a row must not have. */
   readonly excluded: readonly string[];
   /** The pieces left out, and why. */
@@ -41,6 +47,7 @@ export interface Dropped {
     | "no letter or digit"
     | "shorter than three characters"
     | "more than 64 terms"
+    | "in too many rows"
     | "stop word"
     | "asked for and excluded";
 }
@@ -53,7 +60,7 @@ export interface Dropped {
  * `all` takes each piece as one phrase: FTS5 cuts it as it cut the stored text, "foo-bar" becomes foo followed by bar. `any`
  * takes the words of a piece one by one: measured on the judged sets, nDCG@10 0.522 against 0.516 on cranfield and 0.969
  * against 0.966 on xquad-en, and the phrase beside its words was no gain (bench/quality.ts). Over a trigram index the words of
- * scripts that do not separate words, or build them inwards, become their trigrams.
+ * scripts that do not separate words, or build them inwards, become their trigrams; over others the former become beginnings.
  *
  * @see https://www.sqlite.org/fts5.html, section 3.1 (strings), 3.3 (prefixes), 3.7 (column filters)
  */
@@ -61,7 +68,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
   const { characters, match, columns } = options;
   const dropped: Dropped[] = [];
   const terms = new Terms(characters.foldsCase);
-  const trigrams = new Terms(characters.foldsCase);
+  const parts = new Terms(characters.foldsCase);
   const stopped = new Terms(characters.foldsCase);
   const excluded = new Terms(characters.foldsCase);
   const drop = (piece: string, reason: Dropped["reason"]) => void dropped.push({ piece, reason });
@@ -92,21 +99,28 @@ export function matchOf(text: string, options: MatchOptions): Match {
       for (const [i, word] of words.entries()) {
         const isPrefix = piece === last && i === words.length - 1;
         if (!isPrefix && isStopWord(word, options)) stopped.add(word);
-        else if (characters.isTrigram && isUnspaced(word) && [...word].length >= 3)
-          trigrams.addInTurn(trigramsOf(word));
+        else if (characters.isTrigram && isUnspaced(word) && [...word].length >= 3) parts.addInTurn(trigramsOf(word));
+        else if (!characters.isTrigram && isUnspaced(word))
+          parts.addInTurn(beginningsOf(word, characters.isWord), true);
         else {
           take(word, terms, isPrefix);
-          if (characters.isTrigram) trigrams.addInTurn(trigramsOf(word));
+          if (characters.isTrigram) parts.addInTurn(trigramsOf(word));
         }
       }
     }
   }
   // A query of stop words alone is about them.
-  if (terms.size + trigrams.size === 0) for (const word of stopped) terms.add(word.text);
+  if (terms.size + parts.size === 0) for (const word of stopped) terms.add(word.text);
   else for (const { text: word } of stopped) drop(word, "stop word");
   // Whole words first: they tell more than their pieces do.
-  const used = [...terms, ...trigrams];
-  for (const { text: term } of used.splice(TERMS_MAX)) drop(term, "more than 64 terms");
+  const beginnings = new Set(characters.isTrigram ? [] : parts);
+  const all = [...terms, ...parts];
+  for (const { text: term } of all.splice(TERMS_MAX)) drop(term, "more than 64 terms");
+  const used = all.filter(({ text: term }, at) => {
+    const isUsed = !options.tooCommon?.has(at);
+    if (!isUsed) drop(term, "in too many rows");
+    return isUsed;
+  });
   const unwanted = [...excluded].filter(({ text: term }) => {
     if (!used.some(({ text: asked }) => excluded.isSame(asked, term))) return true;
     drop(term, "asked for and excluded");
@@ -119,12 +133,14 @@ export function matchOf(text: string, options: MatchOptions): Match {
   const not = unwanted.length === 0 ? "" : ` NOT (${unwanted.map(quoted).join(" OR ")})`;
   const whole = not === "" ? found : `(${found})${not}`;
   const anywhere = used.length === 0 ? undefined : whole;
-  const expression = anywhere && columns ? `{${columns.join(" ")}} : (${anywhere})` : anywhere;
+  const inColumns = (query: string) => (columns ? `{${columns.join(" ")}} : (${query})` : query);
   const texts = (list: readonly Term[]) => list.map((term) => term.text);
   return {
-    expression,
+    expression: anywhere && inColumns(anywhere),
     anywhere,
     terms: texts(used),
+    wholeness: used.length === 0 ? 1 : used.filter((term) => !beginnings.has(term)).length / used.length,
+    alone: used.map((term) => inColumns(quoted(term))),
     excluded: texts(unwanted),
     dropped,
     isCut: text.length > TEXT_MAX,
@@ -202,7 +218,7 @@ function quoted({ text, isPrefix }: Term): string {
 /** Terms in order, each once, upper and lower case being the same where the tokenizer folds them. */
 class Terms implements Iterable<Term> {
   readonly #terms = new Map<string, Term>();
-  readonly #lists: (readonly string[])[] = [];
+  readonly #lists: (readonly Term[])[] = [];
   readonly #foldsCase: boolean;
 
   constructor(foldsCase: boolean) {
@@ -220,8 +236,8 @@ class Terms implements Iterable<Term> {
   }
 
   /** Adds the first of each list, then the second of each, …: where there are too many, every word keeps some. */
-  addInTurn(list: readonly string[]): void {
-    if (list.length > 0) this.#lists.push(list);
+  addInTurn(list: readonly string[], isPrefix = false): void {
+    if (list.length > 0) this.#lists.push(list.map((text) => ({ text, isPrefix })));
   }
 
   isSame(a: string, b: string): boolean {
@@ -234,10 +250,10 @@ class Terms implements Iterable<Term> {
     const longest = Math.max(0, ...this.#lists.map(({ length }) => length));
     for (let i = 0; i < longest; i++) {
       for (const list of this.#lists) {
-        const text = list[i];
-        if (text === undefined || seen.has(this.#key(text))) continue;
-        seen.add(this.#key(text));
-        yield { text, isPrefix: false };
+        const term = list[i];
+        if (term === undefined || seen.has(this.#key(term.text))) continue;
+        seen.add(this.#key(term.text));
+        yield term;
       }
     }
   }

@@ -17,7 +17,7 @@ export interface WordCharacters {
 /**
  * Reads a tokenizer's FTS5 text, as `searchIndex` keeps it.
  *
- * @param tokenizer - `porter unicode61 remove_diacritics 2 tokenchars "-_"`
+ * @param tokenizer - `porter unicode61 remove_diacritics 2 tokenchars '-_'`
  * @see https://www.sqlite.org/fts5.html, section 4.3.1: letters, numbers and private-use characters make words by default
  */
 export function wordCharacters(tokenizer: string): WordCharacters {
@@ -40,9 +40,9 @@ export function wordCharacters(tokenizer: string): WordCharacters {
   };
 }
 
-/** The value of an option in FTS5's text, where it stands in double quotes. */
+/** The value of an option in FTS5's text, where it stands in single quotes. */
 function option(tokenizer: string, name: string): string | undefined {
-  return new RegExp(` ${name} "((?:[^"]|"")*)"`).exec(tokenizer)?.[1]?.replaceAll('""', '"');
+  return new RegExp(` ${name} '((?:[^']|'')*)'`).exec(tokenizer)?.[1]?.replaceAll("''", "'");
 }
 
 /** `L*` as `\p{L}`, `Nd` as `\p{Nd}`. */

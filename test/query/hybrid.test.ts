@@ -246,6 +246,17 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     for (const { score, parts } of explain.scores) expect(parts.text + parts.embedding).toBeCloseTo(score, 12);
   });
 
+  test("beginnings of runs without spaces count less than words by default, and in full where weights are given", async () => {
+    const { db } = await filled(open);
+    const weights = async (text: string, options = {}) =>
+      (await hybrid(db, oneVector, { text, vector: [0, 0] }, options).explain()).legs.map(({ weight }) => weight);
+    expect(await weights("apple")).toEqual([0.57, 0.43]);
+    expect((await weights("日本語"))[0]).toBeCloseTo(0.3 * 0.57, 12);
+    // Three of four terms.
+    expect((await weights("apple 日本語"))[0]).toBeCloseTo((0.3 + 0.7 / 4) * 0.57, 12);
+    expect(await weights("日本語", { fusion: shares() })).toEqual([0.57, 0.43]);
+  });
+
   test("highlights of hits that have the words, null for the others", async () => {
     const { db } = await filled(open);
     const hits: any[] = await hybrid(db, oneVector, { text: "apple", vector: [0, 0] }, { highlight: {} });
@@ -351,6 +362,12 @@ describe("fusion, counted by hand", () => {
     expect(found.get(6)?.$score).toBeCloseTo(powers[5]! / sum, 12);
   });
 
+  test("shares without sharpness gives every candidate the same vote, without plain nothing else", async () => {
+    const found = await scores(shares({ weights: { vector: 1 }, sharpness: 0, plain: 0 }));
+    expect([1, 2, 6].map((id) => found.get(id)?.$score)).toEqual([1 / 6, 1 / 6, 1 / 6]);
+    expect((await scores(shares({ weights: { vector: 1 }, sharpness: 0, plain: 1 }))).get(1)?.$score).toBe(1 / 6 + 1);
+  });
+
   test("the surer leg decides: one row with the rare word, and vectors that hardly differ", async () => {
     const { db } = openBetterSqlite3();
     db.run(sql.raw(DDL));
@@ -437,5 +454,7 @@ describe("arguments of hybrid", () => {
     expect(() => shares({ weights: { text: 0, vector: 0 } })).toThrow("weights: expected a weight above 0, got none");
     expect(() => shares({ weights: { text: Number.NaN } })).toThrow("weights.text");
     expect(() => shares({ weights: [1, 2] as any })).toThrow("weights: expected an object");
+    expect(() => shares({ sharpness: -1 })).toThrow("sharpness: expected a number, 0..100, got -1");
+    expect(() => shares({ plain: Number.NaN })).toThrow("plain: expected a number, 0..100, got NaN");
   });
 });

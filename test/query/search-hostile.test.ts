@@ -1,6 +1,7 @@
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
 import { ensureSearchIndexes, search, searchIndex } from "../../src/index.ts";
+import type { Tokenizer } from "../../src/schema/tokenizer.ts";
 import { matchOf } from "../../src/text/match.ts";
 import { ENGLISH_STOP_WORDS } from "../../src/text/stop-words.ts";
 import { wordCharacters } from "../../src/text/word-characters.ts";
@@ -9,7 +10,7 @@ import { hasSharedData, readJson } from "../helpers/shared-data.ts";
 
 const TOKENIZERS = ["unicode61", "porter", "trigram"] as const;
 
-function open(tokenizer: (typeof TOKENIZERS)[number]) {
+function open(tokenizer: Tokenizer) {
   const docs = sqliteTable("docs", { id: integer().primaryKey(), title: text(), body: text() });
   const index = searchIndex("s", docs, { text: { title: 2, body: 1 }, tokenizer });
   const { db, client } = openBetterSqlite3();
@@ -164,6 +165,27 @@ describe.each(TOKENIZERS)("no text throws over %s", (tokenizer) => {
   });
 });
 
+test("each option of a tokenizer is one that FTS5 takes, and queries are cut as rows are", () => {
+  const found = (tokenizer: Tokenizer, body: string, typed: string) => {
+    const { db, client, index } = open(tokenizer);
+    client.prepare("insert into docs (id, body) values (9, ?)").run(body);
+    return search(db, index, typed).all().length;
+  };
+  expect([found("unicode61", "x-ray a_b", "ray"), found("unicode61", "x-ray a_b", "b a_c")]).toEqual([1, 2]);
+  const joining = { name: "unicode61", tokenchars: "-_'\"" } as const;
+  expect([
+    found(joining, "x-ray a_b", "ray"),
+    found(joining, "x-ray a_b", "x-ray"),
+    found(joining, "o'k", "o'k"),
+  ]).toEqual([0, 1, 1]);
+  expect(found({ name: "porter", separators: "xy", removeDiacritics: false }, "oneytwo", "twox")).toBe(1);
+  // Marks are no letters to unicode61: without their category a Hindi word is a phrase of its consonants.
+  expect(found("unicode61", "हिन्दू", "हिन्दी")).toBe(1);
+  const withMarks = { name: "unicode61", categories: "L* M* N* Co" } as const;
+  expect([found(withMarks, "हिन्दू", "हिन्दी"), found(withMarks, "हिन्दी", "हिन्दी")]).toEqual([0, 1]);
+  expect(found({ name: "trigram", caseSensitive: true }, "Joins", "joins")).toBe(0);
+});
+
 test("documented behaviour of scripts, by tokenizer", () => {
   const found = (tokenizer: (typeof TOKENIZERS)[number], typed: string) => {
     const { db, client, index } = open(tokenizer);
@@ -185,8 +207,9 @@ test("documented behaviour of scripts, by tokenizer", () => {
       .all()
       .map(({ id }) => id);
   };
-  // unicode61 takes a run without spaces for one word; trigram finds any three characters, never two.
-  expect([found("unicode61", "日本語"), found("trigram", "日本語"), found("trigram", "日本")]).toEqual([[], [1], []]);
+  // unicode61 takes a run without spaces for one word, whose beginning can be found; trigram finds any three characters, never two.
+  expect([found("unicode61", "日本語"), found("trigram", "日本語"), found("trigram", "日本")]).toEqual([[1], [1], []]);
+  expect([found("unicode61", "テキスト"), found("trigram", "テキスト")]).toEqual([[], [1]]);
   expect([found("unicode61", "МИР"), found("trigram", "привет")]).toEqual([[2], [2]]);
   expect(found("unicode61", "שלום")).toEqual([3]);
   expect([found("unicode61", "naive cafe"), found("trigram", "café"), found("trigram", "cafe")]).toEqual([

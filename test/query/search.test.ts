@@ -1,7 +1,7 @@
 import { and, eq, exists, gt, inArray, sql } from "drizzle-orm";
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
-import { configure, nearest, type SearchEvent, search, searchIndex, vectorColumn } from "../../src/index.ts";
+import { configure, hybrid, nearest, type SearchEvent, search, searchIndex, vectorColumn } from "../../src/index.ts";
 import { definitionOf } from "../../src/migration/definition.ts";
 import { readInstalledSync } from "../../src/migration/installed.ts";
 import { planEnsure } from "../../src/migration/plan.ts";
@@ -105,6 +105,27 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     const { db } = await filled(open);
     expect(new Set(ids(await search(db, docsSearch, "submit join")))).toEqual(new Set([1, 2, 3]));
     expect(ids(await search(db, docsSearch, "submit join", { match: "all" }))).toEqual([2]);
+  });
+
+  test("of a long text the words that most rows have are left out and reported, of a short one none", async () => {
+    const { db, exec } = await filled(open);
+    const common = Array.from({ length: 30 }, (_, i) => `common${i}`);
+    await exec(
+      `with recursive n(i) as (select 100 union all select i + 1 from n where i < 4599)
+       insert into docs (id, course, question) select i, 'x', '${common.join(" ")}' || case i when 300 then ' rare1' when 200 then ' rare1 rare2' else '' end from n`,
+    );
+    const long = `${common.join(" ")} rare1 rare2`;
+    const { terms, dropped, match } = await search(db, docsSearch, long).explain();
+    expect(terms.length + dropped.length).toBe(32);
+    expect(terms).toEqual(expect.arrayContaining(["rare1", "rare2"]));
+    expect(dropped.length).toBeGreaterThan(15);
+    expect(new Set(dropped.map(({ reason }) => reason))).toEqual(new Set(["in too many rows"]));
+    expect(match).not.toContain(dropped[0]!.piece);
+    expect(ids(await search(db, docsSearch, long, { limit: 3 }))).toEqual([200, 300, 100]);
+    const short = await search(db, docsSearch, common.slice(0, 16).join(" ")).explain();
+    expect([short.terms.length, short.dropped]).toEqual([16, []]);
+    const every = await search(db, docsSearch, long, { match: "all" }).explain();
+    expect([every.terms.length, every.scores.map(({ key }) => key)]).toEqual([32, [200]]);
   });
 
   test("where is any condition, and limit counts the rows behind it", async () => {
@@ -370,9 +391,12 @@ describe("arguments", () => {
   test("an index without text, another object and a text that is none are refused", () => {
     const { db } = openBetterSqlite3();
     const vectors = searchIndex("v", docs, { vectors: { embedding: {} } });
-    expect(() => search(db, vectors as any, "x")).toThrow(
-      "v: expected a searchIndex with text columns, got one with vectors only",
-    );
+    const refusal = expect.objectContaining({
+      message: "v: expected a searchIndex with text columns, got one with vectors only",
+      hint: 'Use nearest(db, table.embedding, vector), or declare text columns under "text" in the index.',
+    });
+    expect(() => search(db, vectors as any, "x")).toThrow(refusal);
+    expect(() => hybrid(db, vectors, { text: "x" as any })).toThrow(refusal);
     expect(() => search(db, docs as any, "x")).toThrow("index: expected a searchIndex with text columns");
     expect(() => search(db, docsSearch, 5 as any)).toThrow("text: expected a string to search for, got 5");
   });

@@ -39,7 +39,7 @@ const docs = sqliteTable("docs", {
 test("a declaration holds names, weights and options with their defaults", () => {
   const index = searchIndex("docs_search", docs, {
     text: { title: 3, body: 0 },
-    tokenizer: { name: "unicode61", tokenchars: '-"', removeDiacritics: false },
+    tokenizer: { name: "unicode61", tokenchars: "-'", removeDiacritics: false },
     vectors: { embedding: { metric: "l2" }, bits: { exact: false } },
   });
   expect(isSearchIndex(index)).toBe(true);
@@ -54,7 +54,7 @@ test("a declaration holds names, weights and options with their defaults", () =>
         { column: "Title", weight: 3 },
         { column: "body", weight: 0 },
       ],
-      tokenizer: 'unicode61 remove_diacritics 0 tokenchars "-"""',
+      tokenizer: "unicode61 remove_diacritics 0 tokenchars '-'''",
     },
     vectors: [
       { column: "embedding", dimensions: 384, element: "float32", metric: "l2", exact: true },

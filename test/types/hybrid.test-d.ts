@@ -17,6 +17,9 @@ import { docs, parts } from "./schema.ts";
 const one = searchIndex("one", parts, { text: { note: 1 }, vectors: { v: {} } });
 const two = searchIndex("two", docs, { text: { course: 1, title: 2 }, vectors: { embedding: {}, bits: {} } });
 
+const words = searchIndex("words", docs, { text: { title: 1 } });
+const meanings = searchIndex("meanings", parts, { vectors: { v: {} } });
+
 // Hits carry what each leg says of them; by column where the vectors were given so.
 const both = typeOf(() => hybrid(sync, one, { text: "x", vector: [1, 2] }).all());
 const inOrder = typeOf(() => hybrid(async, one, { text: "x" }, { select: { d: parts.doc } }).all());
@@ -64,6 +67,27 @@ typeOf(() => [
   hybrid(sync, one, { text: "x" }, { fusion: "rrf" }),
   // @ts-expect-error a way to normalise that does not exist
   linear({ normalize: "max" }),
+]);
+// An index is asked for what it has.
+typeOf(() => [
+  // @ts-expect-error a vector on an index without vectors
+  hybrid(sync, words, { text: "x", vector: [1, 2] }),
+  // @ts-expect-error a vector by name on an index without vectors
+  hybrid(sync, words, { vector: { embedding: [1] } }),
+  // @ts-expect-error a placeholder for a vector on an index without vectors
+  hybrid(sync, words, { vector: sql.placeholder("v") }),
+  // @ts-expect-error a text on an index without text
+  hybrid(sync, meanings, { text: "x" }),
+  // @ts-expect-error a text beside the vector on an index without text
+  hybrid(async, meanings, { text: sql.placeholder("t"), vector: [1, 2] }),
+  // @ts-expect-error search on an index without text
+  search(sync, meanings, "x"),
+]);
+typeOf(() => [
+  hybrid(sync, words, { text: "x" }),
+  hybrid(sync, words, { text: sql.placeholder("t"), vector: undefined }, { weights: { title: 2 } }),
+  hybrid(async, meanings, { vector: [1, 2] }),
+  hybrid(sync, meanings, { text: undefined, vector: { v: sql.placeholder("v") } }),
 ]);
 typeOf(() => [
   hybrid(sync, one, { text: "x" }, { fusion: linear({ weights: { text: 1, vector: 1 }, normalize: "dbsf" }) }),

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { rowsOfTerms, tooCommon } from "../../src/query/common-terms.ts";
+
+test("rows are counted up to 1,024; beyond, the reach of the first 1,024 among all ids tells", () => {
+  const counted = (count: number, reach: number | null) => [JSON.stringify([count, reach]), 1n, 100_000n];
+  expect(rowsOfTerms([counted(0, null), counted(7, 99_000), counted(1024, 1024), counted(1024, 50_000)])).toEqual([
+    0, 7, 100_000, 2048,
+  ]);
+});
+
+test("the rarest terms are kept, until they cost as much as they may", () => {
+  expect(tooCommon([40_000, 10, 40_000, 3000, 2000])).toEqual(new Set([2]));
+  expect(tooCommon(Array.from({ length: 64 }, () => 300))).toEqual(new Set(range(59, 64)));
+});
+
+test("nothing is left out of what a small table holds", () => {
+  expect(tooCommon(Array.from({ length: 64 }, () => 250))).toEqual(new Set());
+});
+
+test("terms are kept, however common, until 4,096 rows are there to fill a page", () => {
+  expect(tooCommon([900_000])).toEqual(new Set());
+  expect(tooCommon([5, 900_000, 4000])).toEqual(new Set());
+  expect(tooCommon([5, 900_000, 4100])).toEqual(new Set([1]));
+});
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i);
+}
