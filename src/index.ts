@@ -9,7 +9,9 @@ export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
 export { release } from "./maintenance/release.ts";
 export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
 export { type IndexStatus, status, type VectorStatus } from "./maintenance/status.ts";
+export { storeRecall } from "./maintenance/store-recall.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
+export { type TuneOptions, type TuneReport, type TuneSetting, tune } from "./maintenance/tune.ts";
 export { type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
 export { distance } from "./query/distance.ts";
 export {

@@ -1,0 +1,165 @@
+import { type Command, InvalidArgumentError } from "commander";
+import pc from "picocolors";
+import plot from "simple-ascii-chart";
+import type { DbLike } from "../../driver/driver.ts";
+import { driverOf } from "../../driver/driver.ts";
+import { storeRecall } from "../../maintenance/store-recall.ts";
+import { recordedIndex } from "../../maintenance/target.ts";
+import { type TuneOptions, type TuneReport, type TuneSetting, tuneNaming } from "../../maintenance/tune.ts";
+import { type QueryFile, readQueries } from "../query-file.ts";
+import { bytesText, table } from "../table.ts";
+import { json, type UpkeepOptions, upkeepCommand, withProgress } from "./upkeep.ts";
+
+interface TuneCommandOptions extends UpkeepOptions {
+  column?: string;
+  recall?: number;
+  limit?: number;
+  queries?: string;
+  sample?: number;
+  seed?: number;
+  store?: boolean;
+  forget?: boolean;
+}
+
+/** `drizzle-vector tune`: what a recall delivers and costs on the rows of a database. Exits 0, or 1 on an error. */
+export function tuneCommand(): Command {
+  return upkeepCommand<TuneCommandOptions>({
+    name: "tune",
+    description: "measure recall and time of approximate search on your own rows, and recommend a setting",
+    readonly: ({ store, forget }) => !store && !forget,
+    failure: 1,
+    async run(db, indexes, options, named) {
+      const columns = await columnsOf(db, indexes, options, named);
+      if (options.forget) return await forget(db, columns);
+      const file = options.queries === undefined ? undefined : readQueries(options.queries);
+      const reports: TuneReport[] = [];
+      for (const { index, column } of columns) {
+        const title = columns.length > 1 ? `${index}.${column}` : index;
+        const wanted = tuneOptions({ ...options, column }, file);
+        const work = (progress: object) =>
+          tuneNaming(db, index, { ...wanted, ...progress }, file?.nameOf ?? ((query) => `query ${query + 1}`));
+        const report = await withProgress(title, work, "queries");
+        reports.push(report);
+        if (!options.json) print(report, options);
+      }
+      if (options.json) console.log(json(reports));
+      return 0;
+    },
+  })
+    .option("--column <name>", "vector column; all of them where none is given")
+    .option("--recall <share>", "share of the true nearest rows wanted, 0.5..1 (default: 0.95)", number)
+    .option("--limit <hits>", "hits a query asks for (default: 10)", number)
+    .option("--queries <file>", "your own queries: JSON [[0.1, …], …], or one array a line")
+    .option("--sample <rows>", "rows drawn as queries (default: 200; 50 for exact: false)", number)
+    .option("--seed <number>", "of the draw (default: 1)", number)
+    .option("--store", "make the recommendation the default of nearest")
+    .option("--forget", "take what was stored away: nearest is exact again");
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("Not a number.");
+  return value;
+}
+
+interface TunedColumn {
+  readonly index: string;
+  readonly column: string;
+}
+
+/** The columns to go through. An index without vectors is passed over where nobody has named it. */
+async function columnsOf(
+  db: DbLike,
+  indexes: readonly string[],
+  { column }: TuneCommandOptions,
+  named: boolean,
+): Promise<TunedColumn[]> {
+  const columns: TunedColumn[] = [];
+  for (const index of indexes) {
+    const { definition } = await driverOf(db).run(() => recordedIndex({ name: index, declared: undefined }));
+    const own = definition.vectors.map((vector) => vector.column);
+    // `tune` itself refuses what is not there.
+    if (column !== undefined || (own.length === 0 && named)) columns.push({ index, column: column ?? "" });
+    else columns.push(...own.map((each) => ({ index, column: each })));
+  }
+  return columns;
+}
+
+function tuneOptions(
+  { column, recall, limit, sample, seed, store }: TuneCommandOptions,
+  file?: QueryFile,
+): TuneOptions {
+  const queries = file?.vectors ?? sample;
+  return {
+    ...(column === undefined ? {} : { column }),
+    ...(recall === undefined ? {} : { recall }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(queries === undefined ? {} : { queries }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(store === undefined ? {} : { store }),
+  };
+}
+
+async function forget(db: DbLike, columns: readonly TunedColumn[]): Promise<number> {
+  for (const { index, column } of columns) {
+    await storeRecall(db, index, null, { column });
+    console.log(`${index}.${column}: nearest is exact where a query names no recall`);
+  }
+  return 0;
+}
+
+function print(report: TuneReport, { store }: TuneCommandOptions): void {
+  const { index, column, rows, limit, queries, settings, recommendation } = report;
+  const count = queries.count.toLocaleString("en-US");
+  const from =
+    queries.from === "given" ? `${count} queries of yours` : `${count} rows as queries, seed ${queries.seed}`;
+  console.log(`${pc.bold(`${index}.${column}`)}: ${rows.toLocaleString("en-US")} vectors, limit ${limit}, ${from}\n`);
+  console.log(table(settings.map(rowOf)));
+  console.log(chart(settings));
+  const what = recommendation.recall === 1 ? "exact search" : `recall: ${recommendation.recall}`;
+  console.log(`${pc.green("recommended")} ${pc.bold(what)}: ${recommendation.reason}`);
+  console.log(storedText(report, store === true));
+}
+
+function storedText({ index, column, recommendation, stored }: TuneReport, isStored: boolean): string {
+  const now =
+    stored === null
+      ? "nearest is exact where a query names no recall"
+      : `nearest goes by recall ${stored} where a query names none`;
+  if (isStored) return `${pc.green("stored")}      ${now}; \`drizzle-vector tune ${index} --forget\` takes it away`;
+  if (recommendation.recall === (stored ?? 1)) return `${pc.dim("hint")}        ${now}`;
+  return `${pc.dim("hint")}        ${now}; \`drizzle-vector tune ${index} --column ${column} --store\` stores what is recommended`;
+}
+
+function rowOf({ recall, plan, measured, ms, rowsRescored, bytesRead }: TuneSetting) {
+  return {
+    recall: recall === 1 ? "exact" : String(recall),
+    found: measured.mean.toFixed(4),
+    "worst 5 %": measured.p5.toFixed(2),
+    "median ms": ms.median.toFixed(2),
+    "p95 ms": ms.p95.toFixed(2),
+    "re-scored": rowsRescored,
+    read: bytesText(bytesRead),
+    plan,
+  };
+}
+
+/** Time over the recall that was found, one point a setting. */
+function chart(settings: readonly TuneSetting[]): string {
+  const points = settings.map(({ measured, ms }) => [measured.mean, ms.median] as [number, number]);
+  const times = points.map(([, time]) => time);
+  const recalls = points.map(([recall]) => recall);
+  const least = Math.min(...recalls);
+  // A column of points is no plot.
+  if (least === 1) return "";
+  return plot(points, {
+    mode: "point",
+    width: 60,
+    height: 10,
+    yRange: [0, Math.max(...times)],
+    customXAxisTicks: [least, (least + 1) / 2, 1],
+    customYAxisTicks: [0, Math.max(...times) / 2, Math.max(...times)],
+    formatter: (value, { axis }) => (axis === "x" ? value.toFixed(4) : `${value.toFixed(2)} ms`),
+    xLabel: "share of the true nearest rows found",
+  });
+}
