@@ -48,27 +48,55 @@ function linesOf(text: string, path: string): Line[] {
  */
 function arraysOf(text: string, path: string): Line[] {
   const found: Line[] = [];
-  const one = /(\s*)(\[[^[\]]*\])\s*([,\]])/y;
-  let at = text.indexOf("[") + 1;
-  let line = lineBreaks(text.slice(0, at)) + 1;
-  if (/^\s*\]\s*$/.test(text.slice(at))) return [];
-  for (;;) {
-    one.lastIndex = at;
-    const match = one.exec(text);
-    if (!match) {
-      const gap = /^[\s,\]]*/.exec(text.slice(at))![0];
-      const got = shown(text.slice(at + gap.length));
-      throw wrong(`${path}:${line + lineBreaks(gap)}`, "arrays of numbers, with commas between them", got);
-    }
-    const [all, space, json, end] = match as unknown as [string, string, string, string];
-    const begin = line + lineBreaks(space);
-    found.push({ vector: numbersIn(json, `${path}:${begin}`), line: begin });
-    line += lineBreaks(all);
-    at += all.length;
-    if (end === ",") continue;
-    const rest = text.slice(at);
-    if (rest.trim() !== "") throw wrong(`${path}:${line}`, "the end of the file", shown(rest.trim()));
-    return found;
+  const cursor = new Cursor(text, path);
+  cursor.take(/\[/y, "an opening bracket");
+  for (let isOver = cursor.isAt("]"); !isOver; ) {
+    const vector = cursor.take(/\[[^[\]]*\]/y, "an array of numbers");
+    found.push({ vector: numbersIn(vector.text, `${path}:${vector.line}`), line: vector.line });
+    isOver = cursor.take(/[,\]]/y, "a comma or a closing bracket").text === "]";
+  }
+  if (found.length > 0) cursor.end();
+  return found;
+}
+
+/** A place in a text, and its line. */
+class Cursor {
+  readonly #text: string;
+  readonly #path: string;
+  #at = 0;
+  #line = 1;
+
+  constructor(text: string, path: string) {
+    this.#text = text;
+    this.#path = path;
+  }
+
+  /** Whether a character is what comes next, behind white space. */
+  isAt(character: string): boolean {
+    this.#move(/\s*/y);
+    return this.#text[this.#at] === character;
+  }
+
+  /** What comes next, behind white space. @param what - sticky */
+  take(what: RegExp, expected: string): { text: string; line: number } {
+    this.#move(/\s*/y);
+    const line = this.#line;
+    const text = this.#move(what);
+    if (text === undefined) throw wrong(`${this.#path}:${line}`, expected, shown(this.#text.slice(this.#at)));
+    return { text, line };
+  }
+
+  end(): void {
+    this.take(/$/y, "the end of the file");
+  }
+
+  #move(what: RegExp): string | undefined {
+    what.lastIndex = this.#at;
+    const text = what.exec(this.#text)?.[0];
+    if (text === undefined) return undefined;
+    this.#at += text.length;
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) this.#line++;
+    return text;
   }
 }
 
@@ -84,12 +112,6 @@ function numbersIn(json: string, name: string): number[] {
   const other = parsed.find((value) => typeof value !== "number");
   if (other !== undefined) throw wrong(name, "an array of numbers", shown(JSON.stringify(other)));
   return parsed;
-}
-
-function lineBreaks(text: string): number {
-  let count = 0;
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count++;
-  return count;
 }
 
 /** The beginning of what was found, on one line. */

@@ -3,9 +3,11 @@ import { type DbLike, type Driver, driverOf, type Steps } from "../driver/driver
 import { InvalidOptionError, UnsupportedDriverError } from "../errors.ts";
 import type { VectorDefinition } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
+import { identifier } from "../migration/sql-text.ts";
 import type { VectorInput } from "../query/hit.ts";
 import { knownOptions, LIMIT_DEFAULT, numberWithin, wholeNumber } from "../query/options.ts";
 import { encodeQuery } from "../query/vector-query.ts";
+import { REGISTRY } from "../schema/names.ts";
 import {
   type Answered,
   answerAll,
@@ -18,7 +20,7 @@ import {
 } from "./recall.ts";
 import { type LongWorkOptions, pause, SLICE_MS } from "./slices.ts";
 import { type ColumnOf, keepRecall } from "./store-recall.ts";
-import { type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
+import { execute, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
 import { chosenVector } from "./vector-choice.ts";
 
 export interface TuneOptions<TColumn extends string = string> extends LongWorkOptions {
@@ -164,7 +166,7 @@ export async function tuneNaming(
     });
   }
   // Whether it can be stored shows before the work is done.
-  if (asked.store) await driver.write(() => vectorOf(target, index, asked));
+  if (asked.store) await driver.write(() => canStore(target, index, asked));
   const measured = await driver.run(function* (): Steps<Measured> {
     const { definition, vector } = yield* vectorOf(target, index, asked);
     return { db, driver, definition, vector, limit: asked.limit };
@@ -260,6 +262,12 @@ function ownQueries(
 function* vectorOf(target: Target, index: IndexOrName, { column }: Asked) {
   const { definition } = yield* recordedIndex(target);
   return { definition, vector: chosenVector(definition, index, column) };
+}
+
+/** @throws {ReadOnlyError} Beginning a transaction does not tell: the first statement that writes does, were it to change nothing. */
+function* canStore(target: Target, index: IndexOrName, asked: Asked): Steps<void> {
+  yield* vectorOf(target, index, asked);
+  yield* execute([`UPDATE ${identifier(REGISTRY)} SET name = name WHERE false`]);
 }
 
 function* storedNow(target: Target, vector: VectorDefinition): Steps<number | null> {

@@ -1,14 +1,13 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import pc from "picocolors";
 import plot from "simple-ascii-chart";
-import type { DbLike } from "../../driver/driver.ts";
-import { driverOf } from "../../driver/driver.ts";
+import { type DbLike, driverOf } from "../../driver/driver.ts";
 import { storeRecall } from "../../maintenance/store-recall.ts";
 import { recordedIndex } from "../../maintenance/target.ts";
 import { type TuneOptions, type TuneReport, type TuneSetting, tuneNaming } from "../../maintenance/tune.ts";
 import { type QueryFile, readQueries } from "../query-file.ts";
 import { bytesText, table } from "../table.ts";
-import { json, type UpkeepOptions, upkeepCommand, withProgress } from "./upkeep.ts";
+import { json, numberArgument, type UpkeepOptions, upkeepCommand, withProgress } from "./upkeep.ts";
 
 interface TuneCommandOptions extends UpkeepOptions {
   column?: string;
@@ -47,19 +46,13 @@ export function tuneCommand(): Command {
     },
   })
     .option("--column <name>", "vector column; all of them where none is given")
-    .option("--recall <share>", "share of the true nearest rows wanted, 0.5..1 (default: 0.95)", number)
-    .option("--limit <hits>", "hits a query asks for (default: 10)", number)
+    .option("--recall <share>", "share of the true nearest rows wanted, 0.5..1 (default: 0.95)", numberArgument)
+    .option("--limit <hits>", "hits a query asks for (default: 10)", numberArgument)
     .option("--queries <file>", "your own queries: JSON [[0.1, …], …], or one array a line")
-    .option("--sample <rows>", "rows drawn as queries (default: 200; 50 for exact: false)", number)
-    .option("--seed <number>", "of the draw (default: 1)", number)
+    .option("--sample <rows>", "rows drawn as queries (default: 200; 50 for exact: false)", numberArgument)
+    .option("--seed <number>", "of the draw (default: 1)", numberArgument)
     .option("--store", "make the recommendation the default of nearest")
     .option("--forget", "take what was stored away: nearest is exact again");
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("Not a number.");
-  return value;
 }
 
 interface TunedColumn {

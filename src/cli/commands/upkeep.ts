@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { installedIn } from "../../change/attachment.ts";
 import { type DbLike, driverOf } from "../../driver/driver.ts";
 import type { LongWorkOptions } from "../../maintenance/slices.ts";
@@ -90,4 +90,11 @@ export async function withProgress<T>(
 /** Keys may be larger than a number of JSON can be. */
 export function json(value: unknown): string {
   return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 2);
+}
+
+/** An argument that has to be a number; what kind of number is the business of the function that is called. */
+export function numberArgument(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("Not a number.");
+  return value;
 }
