@@ -359,13 +359,13 @@ export function recommended(settings: readonly TuneSetting[], asked: number): Tu
   if (best.plan !== "1-bit scan" || exact.ms.median <= best.ms.median * AS_FAST) {
     return {
       recall: 1,
-      reason: `exact answers take ${time(exact)}, as recall ${best.recall} with ${time(best)} does: there is nothing to gain`,
+      reason: `exact answers take ${time(exact)}, recall ${best.recall} takes ${time(best)}: there is nothing to gain`,
     };
   }
-  const times = (exact.ms.median / best.ms.median).toFixed(1);
+  const times = exact.ms.median / best.ms.median;
   return {
     recall: best.recall,
-    reason: `it found ${shareText(best.measured.mean)} of the true nearest rows in ${time(best)}, ${times} times as fast as exact answers in ${time(exact)}`,
+    reason: `it found ${shareText(best.measured.mean)} of the true nearest rows in ${time(best)}, ${times.toFixed(times < 10 ? 1 : 0)} times as fast as exact answers in ${time(exact)}`,
   };
 }
 

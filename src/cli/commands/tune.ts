@@ -1,12 +1,10 @@
 import type { Command } from "commander";
-import pc from "picocolors";
-import plot from "simple-ascii-chart";
 import { type DbLike, driverOf } from "../../driver/driver.ts";
 import { storeRecall } from "../../maintenance/store-recall.ts";
 import { recordedIndex } from "../../maintenance/target.ts";
-import { type TuneOptions, type TuneReport, type TuneSetting, tuneNaming } from "../../maintenance/tune.ts";
+import { type TuneOptions, type TuneReport, tuneNaming } from "../../maintenance/tune.ts";
 import { type QueryFile, readQueries } from "../query-file.ts";
-import { bytesText, table } from "../table.ts";
+import { tuneText } from "../tune-text.ts";
 import { json, numberArgument, type UpkeepOptions, upkeepCommand, withProgress } from "./upkeep.ts";
 
 interface TuneCommandOptions extends UpkeepOptions {
@@ -39,7 +37,7 @@ export function tuneCommand(): Command {
           tuneNaming(db, index, { ...wanted, ...progress }, file?.nameOf ?? ((query) => `query ${query + 1}`));
         const report = await withProgress(title, work, "queries");
         reports.push(report);
-        if (!options.json) print(report, options);
+        if (!options.json) console.log(tuneText(report, { isStored: options.store === true }));
       }
       if (options.json) console.log(json(reports));
       return 0;
@@ -99,60 +97,4 @@ async function forget(db: DbLike, columns: readonly TunedColumn[]): Promise<numb
     console.log(`${index}.${column}: nearest is exact where a query names no recall`);
   }
   return 0;
-}
-
-function print(report: TuneReport, { store }: TuneCommandOptions): void {
-  const { index, column, rows, limit, queries, settings, recommendation } = report;
-  const count = queries.count.toLocaleString("en-US");
-  const from =
-    queries.from === "given" ? `${count} queries of yours` : `${count} rows as queries, seed ${queries.seed}`;
-  console.log(`${pc.bold(`${index}.${column}`)}: ${rows.toLocaleString("en-US")} vectors, limit ${limit}, ${from}\n`);
-  console.log(table(settings.map(rowOf)));
-  console.log(chart(settings));
-  const what = recommendation.recall === 1 ? "exact search" : `recall: ${recommendation.recall}`;
-  console.log(`${pc.green("recommended")} ${pc.bold(what)}: ${recommendation.reason}`);
-  console.log(storedText(report, store === true));
-}
-
-function storedText({ index, column, recommendation, stored }: TuneReport, isStored: boolean): string {
-  const now =
-    stored === null
-      ? "nearest is exact where a query names no recall"
-      : `nearest goes by recall ${stored} where a query names none`;
-  if (isStored) return `${pc.green("stored")}      ${now}; \`drizzle-vector tune ${index} --forget\` takes it away`;
-  if (recommendation.recall === (stored ?? 1)) return `${pc.dim("hint")}        ${now}`;
-  return `${pc.dim("hint")}        ${now}; \`drizzle-vector tune ${index} --column ${column} --store\` stores what is recommended`;
-}
-
-function rowOf({ recall, plan, measured, ms, rowsRescored, bytesRead }: TuneSetting) {
-  return {
-    recall: recall === 1 ? "exact" : String(recall),
-    found: measured.mean.toFixed(4),
-    "worst 5 %": measured.p5.toFixed(2),
-    "median ms": ms.median.toFixed(2),
-    "p95 ms": ms.p95.toFixed(2),
-    "re-scored": rowsRescored,
-    read: bytesText(bytesRead),
-    plan,
-  };
-}
-
-/** Time over the recall that was found, one point a setting. */
-function chart(settings: readonly TuneSetting[]): string {
-  const points = settings.map(({ measured, ms }) => [measured.mean, ms.median] as [number, number]);
-  const times = points.map(([, time]) => time);
-  const recalls = points.map(([recall]) => recall);
-  const least = Math.min(...recalls);
-  // A column of points is no plot.
-  if (least === 1) return "";
-  return plot(points, {
-    mode: "point",
-    width: 60,
-    height: 10,
-    yRange: [0, Math.max(...times)],
-    customXAxisTicks: [least, (least + 1) / 2, 1],
-    customYAxisTicks: [0, Math.max(...times) / 2, Math.max(...times)],
-    formatter: (value, { axis }) => (axis === "x" ? value.toFixed(4) : `${value.toFixed(2)} ms`),
-    xLabel: "share of the true nearest rows found",
-  });
 }
