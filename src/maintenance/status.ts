@@ -85,8 +85,9 @@ export interface VectorStatus {
 /**
  * Tells how search indexes stand: rows and texts, what is pending, the log's length, bytes on disk, what
  * vectors have on disk and in memory, and whether triggers and
- * tables are as they should be. Reads only. Counts the table's rows and reads the pages of the index's own tables, so it takes
- * about as long as a `count(*)` over both; `verify` compares what is in them.
+ * tables are as they should be; what has changed since codes were written, and what helps. Reads only. Counts the table's rows, reads
+ * the pages of the index's own tables and up to 256 vectors a column, so it takes about as long as a `count(*)` over both; `verify`
+ * compares what is in them.
  *
  * @param index - a declaration or a name; left out: every index that the database records, by name
  * @throws {IndexMissingError} when the database does not record the index
