@@ -30,9 +30,13 @@ function storedText({ index, column, recommendation, stored }: TuneReport, isSto
     stored === null
       ? "nearest is exact where a query names no recall"
       : `nearest goes by recall ${stored} where a query names none`;
-  if (isStored) return `${pc.green("stored")}      ${now}; \`drizzle-vector tune ${index} --forget\` takes it away`;
-  if (recommendation.recall === (stored ?? 1)) return `${pc.dim("hint")}        ${now}`;
-  return `${pc.dim("hint")}        ${now}; \`drizzle-vector tune ${index} --column ${column} --store\` stores what is recommended`;
+  const command = `drizzle-vector tune ${index} --column ${column}`;
+  const hint = pc.dim("hint");
+  if (isStored) {
+    return `${pc.green("stored")}      ${now}${stored === null ? "" : `; \`${command} --forget\` takes it away`}`;
+  }
+  if (recommendation.recall === (stored ?? 1)) return `${hint}        ${now}`;
+  return `${hint}        ${now}; \`${command} --store\` stores what is recommended`;
 }
 
 function rowOf({ recall, plan, measured, ms, rowsRescored, bytesRead }: TuneSetting) {

@@ -103,6 +103,7 @@ test("times that are far apart are plotted by their powers of ten", () => {
 test("says what was stored, and how to take it away", () => {
   const text = textOf({ ...report, stored: 0.95 }, true);
   expect(text).toContain(
-    "stored      nearest goes by recall 0.95 where a query names none; `drizzle-vector tune docs_search --forget` takes it away",
+    "stored      nearest goes by recall 0.95 where a query names none; `drizzle-vector tune docs_search --column embedding --forget` takes it away",
   );
+  expect(textOf(report, true)).toMatch(/^stored {6}nearest is exact where a query names no recall$/m);
 });
