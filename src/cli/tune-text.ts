@@ -20,9 +20,16 @@ export function tuneText(report: TuneReport, { isStored }: { isStored: boolean }
     `${pc.bold(`${index}.${column}`)}: ${rows.toLocaleString("en-US")} vectors, limit ${limit}, ${from}, recall ${report.recall} wanted\n`,
     table(settings.map(rowOf)),
     chart(settings),
+    ...fallbacks(settings),
     `${pc.green("recommended")} ${pc.bold(what)}: ${recommendation.reason}`,
     storedText(report, isStored),
   ].join("\n");
+}
+
+/** Why the index was not asked: exact search of 1-bit codes alone is no surprise. */
+function fallbacks(settings: readonly TuneSetting[]): string[] {
+  const reasons = new Set(settings.flatMap(({ recall, fallback }) => (recall < 1 && fallback ? [fallback] : [])));
+  return [...reasons].map((reason) => `${pc.yellow("-")} answered from the table: ${reason}`);
 }
 
 function storedText({ index, column, recommendation, stored }: TuneReport, isStored: boolean): string {

@@ -112,8 +112,10 @@ const OPTIONS = [
   "onProgress",
   "signal",
 ] as const satisfies readonly (keyof TuneOptions)[];
-/** Times below this ratio are no difference: exact answers have no gaps, and clocks are not that good. */
+/** Times below this ratio are no difference: clocks are not that good. */
 const AS_FAST = 1.1;
+/** What less than all has to gain over exact answers, which have no gaps. */
+const GAIN_MIN = 1.2;
 
 /**
  * Measures what a `recall` delivers and costs on your own rows: for exact search and a ladder of recalls the share of the true
@@ -356,7 +358,7 @@ export function recommended(settings: readonly TuneSetting[], asked: number): Tu
   const least = Math.min(...delivering.map(({ ms }) => ms.median));
   // Of those that cost the same, the one that promises most: they come by falling recall.
   const best = delivering.find(({ ms }) => ms.median <= least * AS_FAST)!;
-  if (best.plan !== "1-bit scan" || exact.ms.median <= best.ms.median * AS_FAST) {
+  if (best.plan !== "1-bit scan" || exact.ms.median <= best.ms.median * GAIN_MIN) {
     return {
       recall: 1,
       reason: `exact answers take ${time(exact)}, recall ${best.recall} takes ${time(best)}: there is nothing to gain`,

@@ -100,6 +100,14 @@ test("times that are far apart are plotted by their powers of ten", () => {
   `);
 });
 
+test("says why the table was read in place of the index", () => {
+  const [exact, one, ...others] = report.settings as [TuneSetting, TuneSetting, ...TuneSetting[]];
+  const settings = [{ ...exact, fallback: "of course" }, { ...one, fallback: "for a reason" }, ...others];
+  const text = textOf({ ...report, settings });
+  expect(text).toContain("\n- answered from the table: for a reason\n");
+  expect(text).not.toContain("of course");
+});
+
 test("says what was stored, and how to take it away", () => {
   const text = textOf({ ...report, stored: 0.95 }, true);
   expect(text).toContain(
