@@ -14,6 +14,8 @@ const once = [
   "test/{codec,kernel,vector,model,crash,fuzz,foreign,reliability}/**",
   "test/conformance/**",
   "test/query/search-hostile.test.ts",
+  "test/maintenance/tune.test.ts",
+  "test/cli/*.test.ts",
 ];
 
 /** The same tests run on both lines of Drizzle; the second line lives in `test/drizzle-1.0/node_modules`. */

@@ -151,6 +151,16 @@ export class IndexFormatError extends DrizzleVectorError {
   readonly code = "INDEX_FORMAT";
 }
 
+/** A vector column has no codes that could be used: they do not fit into memory and are not on disk, or the index cannot be relied on. */
+export class CodesMissingError extends DrizzleVectorError {
+  readonly code = "CODES_MISSING";
+}
+
+/** There are too few vectors to measure anything on. */
+export class TooFewRowsError extends DrizzleVectorError {
+  readonly code = "TOO_FEW_ROWS";
+}
+
 /** The declaration in the code differs from the one the database was made by. */
 export class DeclarationDriftError extends DrizzleVectorError {
   readonly code = "DECLARATION_DRIFT";

@@ -1,6 +1,8 @@
 export type { DbLike, Kind, KindOf, Result } from "./driver/driver.ts";
 export { type Configuration, configure, type SearchEvent } from "./driver/events.ts";
 export * from "./errors.ts";
+export type { DeliveredRecall } from "./maintenance/delivered-recall.ts";
+export type { DriftAdvice, VectorDrift } from "./maintenance/drift.ts";
 export { dropSearchIndex } from "./maintenance/drop.ts";
 export { type EnsuredIndex, type EnsureOptions, ensureSearchIndexes } from "./maintenance/ensure.ts";
 export { type OptimizeResult, optimize } from "./maintenance/optimize.ts";
@@ -9,8 +11,10 @@ export { type RebuildResult, rebuild } from "./maintenance/rebuild.ts";
 export { release } from "./maintenance/release.ts";
 export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
 export { type IndexStatus, status, type VectorStatus } from "./maintenance/status.ts";
+export { storeRecall } from "./maintenance/store-recall.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
-export { type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
+export { type TuneOptions, type TuneReport, type TuneSetting, tune } from "./maintenance/tune.ts";
+export { type VerifyOptions, type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
 export { distance } from "./query/distance.ts";
 export {
   type Fusion,

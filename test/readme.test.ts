@@ -26,9 +26,9 @@ describe("the README", () => {
   });
 
   test("documents every command of the command line", () => {
-    const commands = [...read("../src/cli/cli.ts").matchAll(/\b(generate|check|status|verify|rebuild)\b/g)].map(
-      ([name]) => name,
-    );
+    const commands = [
+      ...read("../src/cli/cli.ts").matchAll(/\b(generate|check|status|verify|rebuild|optimize|tune)\b/g),
+    ].map(([name]) => name);
     for (const command of new Set(commands))
       expect(readme).toMatch(new RegExp(`\\| \`drizzle-vector ${command}\`\\s+\\|`));
   });

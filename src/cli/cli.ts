@@ -3,8 +3,10 @@ import { Command } from "commander";
 import { version } from "../../package.json";
 import { checkCommand } from "./commands/check.ts";
 import { generateCommand } from "./commands/generate.ts";
+import { optimizeCommand } from "./commands/optimize.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
 import { statusCommand } from "./commands/status.ts";
+import { tuneCommand } from "./commands/tune.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { reportError } from "./report.ts";
 
@@ -16,7 +18,9 @@ const program = new Command("drizzle-vector")
   .addCommand(checkCommand())
   .addCommand(statusCommand())
   .addCommand(verifyCommand())
-  .addCommand(rebuildCommand());
+  .addCommand(rebuildCommand())
+  .addCommand(optimizeCommand())
+  .addCommand(tuneCommand());
 
 try {
   await program.parseAsync();

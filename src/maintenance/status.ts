@@ -3,11 +3,14 @@ import { type DbLike, driverOf, type KindOf, type Result, type Row, type Steps }
 import { hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, findTable, type Installed, type InstalledIndex, problemsOf } from "../migration/installed.ts";
 import type { Manager } from "../migration/objects.ts";
+import { storedRecallIn } from "../migration/settings.ts";
 import { identifier, literal } from "../migration/sql-text.ts";
+import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName, namesOf, type TableKind, tableNameOf } from "../schema/names.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import { Generations, liveRows, type StoredColumn } from "../vector/generation.ts";
 import { heldOf } from "../vector/resident-column.ts";
+import { adviceOn, type DriftAdvice, type DriftInput, driftOf, isWorthCodes, type VectorDrift } from "./drift.ts";
 import { contentOf, damageIn } from "./fts.ts";
 import {
   firstRow,
@@ -71,13 +74,20 @@ export interface VectorStatus {
    * `memoryBudget` has no room for them. Null while it holds nothing.
    */
   resident: { rows: number; bytes: number; streamed: number } | null;
+  /** What has changed since the generation on disk was written; null while there is none that can be used. */
+  drift: VectorDrift | null;
+  /** What would help, and why; null where nothing has to be done. */
+  advice: DriftAdvice | null;
+  /** The `recall` of queries that name none, as `tune` or `storeRecall` has stored it; null: 1, exact. */
+  recall: number | null;
 }
 
 /**
  * Tells how search indexes stand: rows and texts, what is pending, the log's length, bytes on disk, what
  * vectors have on disk and in memory, and whether triggers and
- * tables are as they should be. Reads only. Counts the table's rows and reads the pages of the index's own tables, so it takes
- * about as long as a `count(*)` over both; `verify` compares what is in them.
+ * tables are as they should be; what has changed since codes were written, and what helps. Reads only. Counts the table's rows, reads
+ * the pages of the index's own tables and up to 256 vectors a column, so it takes about as long as a `count(*)` over both; `verify`
+ * compares what is in them.
  *
  * @param index - a declaration or a name; left out: every index that the database records, by name
  * @throws {IndexMissingError} when the database does not record the index
@@ -132,7 +142,12 @@ function* statusOf(
     pending: record.pending ?? null,
     log: has("log") ? yield* count(identifier(tables.log)) : null,
     vectors: definition
-      ? yield* vectorsOf(connection, definition, (["log", "head", "chunks"] as const).every(has))
+      ? yield* vectorsOf(connection, {
+          definition,
+          settings: record.settings,
+          table: problems.length === 0 ? table : undefined,
+          hasTables: (["log", "head", "chunks"] as const).every(has),
+        })
       : [],
     bytes: yield* bytesOf(found.name),
     ok: problems.length === 0,
@@ -144,43 +159,74 @@ function* statusOf(
   };
 }
 
-function* vectorsOf(connection: object, definition: IndexDefinition, hasTables: boolean): Steps<VectorStatus[]> {
+interface VectorsInput {
+  readonly definition: IndexDefinition;
+  readonly settings: string | null | undefined;
+  /** The indexed table, where the index follows every write. */
+  readonly table: TableFacts | undefined;
+  readonly hasTables: boolean;
+}
+
+function* vectorsOf(
+  connection: object,
+  { definition, settings, table, hasTables }: VectorsInput,
+): Steps<VectorStatus[]> {
   const statuses: VectorStatus[] = [];
-  for (const { column, dimensions, element, metric } of definition.vectors) {
+  for (const vector of definition.vectors) {
+    const { column, dimensions, element, metric } = vector;
     const held = heldOf(connection, { definition, column, shape: { dimensions, element }, metric });
+    const drifting = table && { definition, vector, table };
     statuses.push({
       column,
-      ...(hasTables ? yield* storedStatus({ definition, column }) : NOTHING_STORED),
+      ...(hasTables ? yield* storedStatus({ definition, column }, drifting) : NOTHING_STORED),
       resident: held ? { rows: held.size, bytes: held.bytes, streamed: held.streamed } : null,
+      recall: storedRecallIn(settings, vector)?.recall ?? null,
     });
   }
   return statuses;
 }
 
-type StoredStatus = Omit<VectorStatus, "column" | "resident">;
+type StoredStatus = Omit<VectorStatus, "column" | "resident" | "recall">;
 
-const NOTHING_STORED: StoredStatus = { generation: null, rows: null, segments: null, pending: null, problem: null };
+const NOTHING_STORED: StoredStatus = {
+  generation: null,
+  rows: null,
+  segments: null,
+  pending: null,
+  problem: null,
+  drift: null,
+  advice: null,
+};
 
-function* storedStatus(column: StoredColumn): Steps<StoredStatus> {
+/** @param drifting - undefined where writes may have gone by unseen: `rebuild` is what helps then, whatever has drifted */
+function* storedStatus(column: StoredColumn, drifting: DriftInput | undefined): Steps<StoredStatus> {
   const generations = new Generations(column);
   const head = yield* generations.head();
-  if (!head?.base) return NOTHING_STORED;
+  const advice = function* (reason: string): Steps<DriftAdvice | null> {
+    return drifting && (yield* isWorthCodes(drifting)) ? { action: "optimize", reason } : null;
+  };
+  if (!head?.base) return { ...NOTHING_STORED, advice: yield* advice("no codes have been written yet") };
   const status = { ...NOTHING_STORED, generation: Number(head.generation) };
+  const unusable = function* (written: StoredStatus, problem: string): Steps<StoredStatus> {
+    return { ...written, problem, advice: yield* advice("the codes on disk cannot be used") };
+  };
   try {
     const manifest = yield* generations.manifest(head);
     const { segments, schemaVersion } = manifest;
-    const written = { ...status, rows: liveRows(segments), segments: segments.length };
+    const rows = liveRows(segments);
+    const written = { ...status, rows, segments: segments.length };
     const [now] = (yield* firstRow("PRAGMA schema_version"))!;
-    if (String(now) !== schemaVersion) return { ...written, problem: "the schema has changed since it was written" };
+    if (String(now) !== schemaVersion) return yield* unusable(written, "the schema has changed since it was written");
     const log = identifier(tableNameOf(column.definition.name, "log"));
     const { seq, nonce } = manifest.base;
     const sql = `SELECT (SELECT count(*) FROM ${log} WHERE seq > ${seq}), (SELECT nonce FROM ${log} WHERE seq = ${seq})`;
     const [pending, found] = (yield* firstRow(sql))!;
-    if (found !== nonce) return { ...written, problem: "the log does not reach back to it" };
-    return { ...written, pending: Number(pending) };
+    if (found !== nonce) return yield* unusable(written, "the log does not reach back to it");
+    const drift = drifting ? yield* driftOf(drifting, generations, manifest) : null;
+    return { ...written, pending: Number(pending), drift, advice: drift && adviceOn(drift, rows) };
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
-    return { ...status, problem: error.message };
+    return yield* unusable(status, error.message);
   }
 }
 

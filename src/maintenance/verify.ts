@@ -5,7 +5,9 @@ import { type Identity, identityOf } from "../migration/identity.ts";
 import { findTable, isBlocking, type Problem } from "../migration/installed.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
+import { wholeNumber } from "../query/options.ts";
 import { isSameName, namesOf } from "../schema/names.ts";
+import { type DeliveredRecall, deliveredRecalls, isTooLow } from "./delivered-recall.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";
 import { inSlices, type LongWorkOptions } from "./slices.ts";
@@ -30,6 +32,7 @@ export interface VerifyProblem {
    * | `KEY_NULL` | rows that cannot be indexed, because a part of their primary key is NULL |
    * | `LOG_LOST` | the log of changed vectors was emptied or cut: changes may have gone by unseen |
    * | `HEAD_MISSING` | a vector column without its row in the table of generations |
+   * | `RECALL_LOW` | approximate search finds less than is asked for, by more than 0.01 and more than chance explains |
    */
   code: Exclude<Problem["code"], "NOT_RECORDED" | "FORMAT_NEWER"> | Finding;
   /** A sentence without a full stop. */
@@ -51,7 +54,16 @@ type Finding =
   | "ID_WITHOUT_ROW"
   | "KEY_NULL"
   | "LOG_LOST"
-  | "HEAD_MISSING";
+  | "HEAD_MISSING"
+  | "RECALL_LOW";
+
+export interface VerifyOptions extends LongWorkOptions {
+  /**
+   * How many rows approximate search is measured with, for each vector column: a whole number, 0 for none; default 100, and 20 for a
+   * column with `exact: false`, whose exact answers need the whole table.
+   */
+  recallQueries?: number;
+}
 
 export interface VerifyResult {
   index: string;
@@ -62,6 +74,8 @@ export interface VerifyResult {
   rows: number;
   /** Texts in the index; null for an index without text. */
   indexed: number | null;
+  /** What approximate search finds now, for each vector column; empty where it was not to be measured, or on libSQL. */
+  recall: DeliveredRecall[];
   ms: number;
 }
 
@@ -69,6 +83,9 @@ export interface VerifyResult {
  * Compares a search index with its table, both ways: every row has its text in the index and nothing in the index is without a
  * row, the key map has every row and no other, tables and triggers are as the record says, and FTS5's own check finds nothing.
  * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS` and what the table itself lacks.
+ *
+ * Where it has vectors, queries with a recall below 1 are compared with exact ones, for rows drawn as `tune` draws them: for the
+ * stored recall of the column, else for 0.95. The recall is reported, and a problem where it is more than 0.01 below what was asked.
  *
  * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
  * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words) and that of the key map (2 µs a row) are one
@@ -86,9 +103,10 @@ export interface VerifyResult {
 export async function verify(
   db: DbLike,
   index: IndexOrName,
-  { onProgress, signal }: LongWorkOptions = {},
+  { onProgress, signal, recallQueries }: VerifyOptions = {},
 ): Promise<VerifyResult> {
   const start = performance.now();
+  const count = recallQueries === undefined ? undefined : wholeNumber(recallQueries, "recallQueries", 0);
   const driver = driverOf(db);
   const target = targetOf(db, index);
   const report = new Report();
@@ -107,6 +125,8 @@ export async function verify(
   });
   signal?.throwIfAborted();
   await driver.run(() => checkKeysAndText(target, report));
+  const recall = await deliveredRecalls({ db, driver, target, count, signal });
+  for (const delivered of recall) if (isTooLow(delivered)) report.add(recallProblem(delivered));
   const problems = report.problems();
   return {
     index: target.name,
@@ -114,8 +134,14 @@ export async function verify(
     problems,
     rows: report.rows,
     indexed: hasText ? report.indexed : null,
+    recall,
     ms: performance.now() - start,
   };
+}
+
+function recallProblem({ column, asked, measured }: DeliveredRecall): VerifyProblem {
+  const message = `approximate search on column ${column} finds ${measured!.toFixed(3)} of the true nearest rows where ${asked} is asked for`;
+  return { code: "RECALL_LOW", message };
 }
 
 /** What was found so far; several findings of one kind become one problem. */

@@ -31,6 +31,11 @@ export interface IndexRecord {
   readonly format: number;
   /** `text` while the text index is created but not filled: `search` has to refuse, `rebuild` fills it. */
   readonly pending: "text" | undefined;
+  /**
+   * What `tune` has stored, as it was when this was read; see migration/settings.ts. Undefined: this registry is older than such
+   * settings, and has no place for them.
+   */
+  readonly settings: string | null | undefined;
 }
 
 /** A row as an array, in the order of the SELECT; integers as number or bigint. */
@@ -49,9 +54,11 @@ export function* readInstalled(tables: readonly string[] = []): Generator<string
     string,
     string | null,
   ][];
-  const hasRegistry = master.some(([type, name]) => type === "table" && isSameName(name, REGISTRY));
+  const registry = master.find(([type, name]) => type === "table" && isSameName(name, REGISTRY));
+  const hasRegistry = registry !== undefined;
+  const settings = /\bsettings TEXT\b/.test(registry?.[3] ?? "") ? ", settings" : "";
   const records = hasRegistry
-    ? yield `SELECT name, tbl, definition, hash, managed, format, pending FROM ${identifier(REGISTRY)} ORDER BY name`
+    ? yield `SELECT name, tbl, definition, hash, managed, format, pending${settings} FROM ${identifier(REGISTRY)} ORDER BY name`
     : [];
   const wanted = new Set([...tables, ...records.map((row) => String(row[1]))].map(foldName));
   const found = master.filter(([type, name]) => type === "table" && wanted.has(foldName(name)));
@@ -122,7 +129,7 @@ function indexesOf(
   return [...recorded, ...left];
 }
 
-function recordOf([, table, definition, hash, managed, format, pending]: SqlRow): IndexRecord {
+function recordOf([, table, definition, hash, managed, format, pending, settings]: SqlRow): IndexRecord {
   return {
     table: String(table),
     definition: Number(format) === FORMAT_VERSION ? parseDefinition(String(definition), String(hash)) : undefined,
@@ -130,6 +137,7 @@ function recordOf([, table, definition, hash, managed, format, pending]: SqlRow)
     managed: managed === "ensure" ? "ensure" : "migrations",
     format: Number(format),
     pending: pending === "text" ? "text" : undefined,
+    settings: settings === undefined ? undefined : typeof settings === "string" ? settings : null,
   };
 }
 

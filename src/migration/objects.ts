@@ -16,7 +16,7 @@ export interface DbObject {
   readonly sql: string;
 }
 
-export const CREATE_REGISTRY = `CREATE TABLE IF NOT EXISTS ${identifier(REGISTRY)} (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT)`;
+export const CREATE_REGISTRY = `CREATE TABLE IF NOT EXISTS ${identifier(REGISTRY)} (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT, settings TEXT)`;
 export const DROP_REGISTRY = `DROP TABLE IF EXISTS ${identifier(REGISTRY)}`;
 
 /**
@@ -136,6 +136,19 @@ export function registerStatement(
 /** Says that the text index is complete. */
 export function clearPending(index: string): string {
   return `UPDATE ${identifier(REGISTRY)} SET pending = NULL WHERE name = ${literal(index)}`;
+}
+
+/** Writes what `tune` stores; a registry made before there was a place for it gets one first. */
+export function settingsStatements(
+  index: string,
+  settings: string | null,
+  { hasPlace }: { hasPlace: boolean },
+): string[] {
+  const registry = identifier(REGISTRY);
+  return [
+    ...(hasPlace ? [] : [`ALTER TABLE ${registry} ADD COLUMN settings TEXT`]),
+    `UPDATE ${registry} SET settings = ${settings === null ? "NULL" : literal(settings)} WHERE name = ${literal(index)}`,
+  ];
 }
 
 /** Takes an index out of the registry. */

@@ -34,6 +34,10 @@ export interface CertifiedInput {
   readonly attachment: Attachment;
   readonly values: Values;
   readonly codes: CodesOnce;
+  /** The share of the true nearest rows to find. */
+  readonly recall: number;
+  /** Whether this query must not have anything written. */
+  readonly isReadOnly: boolean;
 }
 
 /** The codes that several searches of one snapshot share: looked up and brought up to it by the first. */
@@ -129,7 +133,7 @@ function* shadowOf({ table }: IndexedColumn): Steps<Refusal | undefined> {
 
 /** @param isChecked - whether codes on disk that are not kept in memory are looked at first */
 function* scanCodes(
-  { request, driver, db, values, codes: once }: CertifiedInput,
+  { request, driver, db, values, codes: once, recall, isReadOnly }: CertifiedInput,
   column: IndexedColumn,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
@@ -137,7 +141,7 @@ function* scanCodes(
   const { connection } = driver;
   const resident = yield* once.resident(function* () {
     const resident = yield* residentCodes(connection, column, { budgetBytes: memoryBudgetOf(connection), isChecked });
-    considerFold(driver, column, resident);
+    if (!isReadOnly) considerFold(driver, column, resident);
     return resident;
   });
   if (resident.refusal !== undefined) return resident;
@@ -145,7 +149,7 @@ function* scanCodes(
   const encoded = request.query(values);
   const { codes } = resident;
   const { space } = codes;
-  const isLikelyEnough = request.recall < 1 && isWorthIt(codes, request.where !== undefined);
+  const isLikelyEnough = recall < 1 && isWorthIt(codes, request.where !== undefined);
   const generations = new Generations(column);
   const base: BaseScan = {
     codes,
@@ -157,7 +161,7 @@ function* scanCodes(
   };
   try {
     const matching = request.where ? new Matching({ request, driver, db, values, column }) : undefined;
-    const answer = yield* isLikelyEnough ? likely(base, matching, request.recall) : certified(base, matching);
+    const answer = yield* isLikelyEnough ? likely(base, matching, recall) : certified(base, matching);
     if ("refusal" in answer) return answer;
     const { plan, rescoring, scanMs, size, skipped, scanBytes, inDoubt } = answer;
     const end = performance.now();
@@ -438,7 +442,7 @@ function mostSurvivors({ size }: ResidentCodes): number {
 }
 
 /** The column as the index knows it, unless what is asked is not what is indexed. */
-function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColumn | Refusal {
+function indexedColumn({ request, attachment, db, recall }: CertifiedInput): IndexedColumn | Refusal {
   const { table, record } = attachment;
   const definition = record.definition;
   if (!definition || !table) return { refusal: "the index cannot be read" };
@@ -454,7 +458,7 @@ function indexedColumn({ request, attachment, db }: CertifiedInput): IndexedColu
   const isSameKey =
     keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
   if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
-  if (!declared.exact && declared.element !== "bit" && request.recall === 1) {
+  if (!declared.exact && declared.element !== "bit" && recall === 1) {
     return { refusal: "the index keeps 1-bit codes alone: ask for a recall below 1 to have them used" };
   }
   return indexedColumnOf(attachment, declared) ?? { refusal: "the index is not attached" };

@@ -1,8 +1,11 @@
 import { type Attachment, attachmentOfVector, attachmentsOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Driver, Snapshot, Steps } from "../driver/driver.ts";
+import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { columnName, FORMAT_VERSION } from "../migration/definition.ts";
+import { storedRecallIn } from "../migration/settings.ts";
+import { identifier } from "../migration/sql-text.ts";
+import { isSameName, REGISTRY } from "../schema/names.ts";
 import { bareScan } from "./bare-scan.ts";
 import { type CertifiedInput, CodesOnce, certifiedScan } from "./certified-scan.ts";
 import type { Found } from "./found.ts";
@@ -20,13 +23,14 @@ export function* findNearest(request: NearestRequest, input: FindInput): Steps<C
  * up once, and those that the table has to answer share one reading of it.
  */
 export function* findNearestMany(requests: readonly NearestRequest[], input: FindInput): Steps<Chosen[]> {
-  const { db, driver, values } = input;
+  const { db, driver, values, isReadOnly = false } = input;
   if (requests.length === 0) return [];
   const attachment = yield* indexOf(requests[0]!, input);
   const codes = new CodesOnce();
+  const recall = yield* recallOf(requests[0]!, input, attachment);
   const chosen: (Chosen | Unanswered)[] = [];
   for (const request of requests) {
-    chosen.push(yield* fromCodes({ request, driver, db, values, codes }, attachment));
+    chosen.push(yield* fromCodes({ request, driver, db, values, codes, recall, isReadOnly }, attachment));
   }
   const isBare = (one: Chosen | Unanswered): one is Unanswered => !("candidates" in one);
   const bare = requests.filter((_, i) => isBare(chosen[i]!));
@@ -35,17 +39,17 @@ export function* findNearestMany(requests: readonly NearestRequest[], input: Fin
 }
 
 /** The table has to answer. */
-type Unanswered = Pick<Chosen, "index" | "fallback">;
+type Unanswered = Pick<Chosen, "index" | "recall" | "fallback">;
 
 /** The answer of the codes, unless there are none to rely on. */
 function* fromCodes(
   input: Omit<CertifiedInput, "attachment">,
   attachment: Attachment | undefined,
 ): Steps<Chosen | Unanswered> {
-  const { request, driver } = input;
+  const { request, driver, recall } = input;
   const index = attachment?.name ?? null;
   // A query of no rows reads none.
-  if (!attachment || request.limit === 0) return { index, fallback: null };
+  if (!attachment || request.limit === 0) return { index, recall, fallback: null };
   const { name, problems } = attachment;
   if (problems.length > 0) {
     const fallback = problems.map(({ message }) => message).join("; ");
@@ -58,12 +62,12 @@ function* fromCodes(
           ? "Update drizzle-vector: the database was written by a newer version."
           : `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
     });
-    return { index, fallback };
+    return { index, recall, fallback };
   }
   // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
-  if (driver.kind === "async") return { index, fallback: null };
+  if (driver.kind === "async") return { index, recall, fallback: null };
   const found = yield* certifiedScan({ ...input, attachment });
-  if (!("refusal" in found)) return { ...found, index, fallback: null };
+  if (!("refusal" in found)) return { ...found, index, recall, fallback: null };
   if (found.isFault) {
     reportOnce(driver.connection, {
       code: "FALLBACK",
@@ -72,7 +76,7 @@ function* fromCodes(
       hint: "The answer is right, and the codes are made anew. Please report how this came about.",
     });
   }
-  return { index, fallback: found.refusal };
+  return { index, recall, fallback: found.refusal };
 }
 
 export interface FindInput {
@@ -80,6 +84,8 @@ export interface FindInput {
   readonly driver: Driver;
   readonly values: Values;
   readonly snapshot: Snapshot;
+  /** Whether this query must not have anything written, as queries that find many changes do. Default false. */
+  readonly isReadOnly?: boolean;
 }
 
 /** What the chosen plan found. */
@@ -88,6 +94,8 @@ export interface Chosen extends Found {
   index: string | null;
   /** Why that index was not asked, or null where it was or there is none. */
   fallback: string | null;
+  /** The share of the true nearest rows that was asked for: by the query, else as `tune` has stored it, else 1. */
+  recall: number;
 }
 
 /** The index a column belongs to, if any. */
@@ -98,6 +106,30 @@ function* indexOf(
   const attachments = yield* attachmentsOf(driver, snapshot);
   return attachmentOfVector(attachments, keyed.name, columnName(column, casingOf(db)));
 }
+
+/** The recall of a query: what it names, else what is stored. An asynchronous driver answers exactly, whatever is asked for. */
+function* recallOf(
+  { recall, column }: NearestRequest,
+  { db, driver }: FindInput,
+  attachment: Attachment | undefined,
+): Steps<number> {
+  if (recall !== undefined) return recall;
+  return attachment && driver.kind === "sync" ? yield* storedRecall(attachment, columnName(column, casingOf(db))) : 1;
+}
+
+/**
+ * What is stored as the recall of queries that name none. Read in the snapshot of the query: a change of it moves no
+ * schema_version, by which attachments are kept. One look-up by key.
+ */
+function* storedRecall({ name, record }: Attachment, column: string): Steps<number> {
+  const vector = record.definition?.vectors.find((one) => isSameName(one.column, column));
+  if (!vector || record.settings === undefined) return 1;
+  const rows: Row[] = yield { type: "rows", sql: SETTINGS, params: [name] };
+  const settings = rows[0]?.[0] ?? null;
+  return settings === null ? 1 : (storedRecallIn(settings, vector)?.recall ?? 1);
+}
+
+const SETTINGS = `SELECT settings FROM main.${identifier(REGISTRY)} WHERE name = ?`;
 
 /** Tells `onEvent` of rows whose bytes are no vector of the column. */
 export function reportSkipped(

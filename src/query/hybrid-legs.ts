@@ -110,7 +110,8 @@ function* nearestTo(
   const { where, depth: limit, driver } = request;
   const base = { name: leg.name, kind: "vector", others: [] as Ranked[] } as const;
   try {
-    const options = { where, limit, metric: leg.indexed.metric };
+    // A stored recall is that of `nearest`: here nobody could ask for exact answers.
+    const options = { where, limit, metric: leg.indexed.metric, recall: 1 };
     const nearest = new NearestRequest(columnOf(leg), leg.query, options);
     const found = yield* findNearest(nearest, { db, driver, values, snapshot });
     reportSkipped(nearest, found, driver.connection);

@@ -27,7 +27,8 @@ export class NearestRequest {
   readonly limit: number;
   readonly offset: number;
   readonly maxDistance: number;
-  readonly recall: number;
+  /** Undefined where the query names none: then what is stored for the column holds, else 1. */
+  readonly recall: number | undefined;
   readonly #query: (values: Values) => Uint8Array;
 
   constructor(column: AnyVectorColumn, query: unknown, given: unknown) {
@@ -43,7 +44,7 @@ export class NearestRequest {
     this.offset = wholeNumber(options.offset, "offset", 0);
     const { POSITIVE_INFINITY: any, NEGATIVE_INFINITY } = Number;
     this.maxDistance = numberWithin(options.maxDistance, "maxDistance", NEGATIVE_INFINITY, any, any);
-    this.recall = numberWithin(options.recall, "recall", 0.5, 1, 1);
+    this.recall = options.recall === undefined ? undefined : numberWithin(options.recall, "recall", 0.5, 1, 1);
     this.fields = fieldsOf(this.keyed, options.select, ["$distance"]);
     if (isPlaceholder(query)) {
       this.#query = (values) => this.#encode(values[query.name]);

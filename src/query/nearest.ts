@@ -26,8 +26,8 @@ export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
   /** Default what the column's `searchIndex` declares, else `cosine`; `hamming` for `bit`, which has no other. */
   metric?: MetricOf<ElementOf<TColumn>>;
   /**
-   * Share of the true nearest rows to find, on average over queries, 0.5..1; default 1, exact. Less is answered from 1-bit
-   * codes, and faster. A bare column is always answered exactly.
+   * Share of the true nearest rows to find, on average over queries, 0.5..1; default what `tune` or `storeRecall` has stored for
+   * the column, else 1, exact. Less is answered from 1-bit codes, and faster. A bare column is always answered exactly.
    */
   recall?: number;
 }
@@ -49,6 +49,8 @@ export interface NearestExplain {
   index: string | null;
   /** Why that index was not asked, or null where it was or there is none. */
   fallback: string | null;
+  /** The share of the true nearest rows that was asked for: by the query, else as stored for the column, else 1. */
+  recall: number;
   metric: Metric;
   kernel: Scorer["kernel"];
   /** The statement that reads the vectors that are scored. */

@@ -192,7 +192,7 @@ function pick<T>(from: readonly T[], random: () => number): T {
 }
 
 /** Numbers in 0..1, the same for the same seed (mulberry32). */
-function numbersFrom(seed: number): () => number {
+export function numbersFrom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -33,13 +33,16 @@ export function indexedColumnOf(attachment: Attachment, vector: VectorDefinition
 /** Rows of one statement: a batch of large vectors stays below some megabytes. */
 export const BATCH_ROWS = 256;
 
+/** What has to be known of a column to read its vectors. */
+type ReadColumn = Pick<IndexedColumn, "definition" | "table" | "column" | "shape">;
+
 /** The statements that read a column's vectors by our ids. */
 export class ColumnReader {
-  readonly #column: IndexedColumn;
+  readonly #column: ReadColumn;
   readonly #identity: Identity;
   readonly #vector: string;
 
-  constructor(column: IndexedColumn) {
+  constructor(column: ReadColumn) {
     this.#column = column;
     this.#identity = identityOf(column.definition, column.table);
     this.#vector = `r.${identifier(column.column)}`;

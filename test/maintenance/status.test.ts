@@ -45,6 +45,9 @@ describe.each(DRIVERS)("on $name", ({ open }) => {
           pending: null,
           problem: null,
           resident: null,
+          drift: null,
+          advice: null,
+          recall: null,
         },
       ],
       bytes: { log: 4096, head: 8192, chunks: 8192, evicted: 4096, fts: 20480 },
@@ -74,16 +77,30 @@ test("tells what vectors have on disk and in memory", async () => {
   expect(bytes).toBeGreaterThan(0);
   release(db);
   await optimize(db, docsSearch);
-  const stored = { column: "embedding", rows: 2, segments: 1, problem: null, resident: null };
-  expect(vector()).toEqual({ ...stored, generation: 3, pending: 0 });
+  const stored = {
+    column: "embedding",
+    rows: 2,
+    segments: 1,
+    problem: null,
+    resident: null,
+    advice: null,
+    recall: null,
+  };
+  const drift = { changed: 0, changedShare: 0, unfitted: 0, shift: 0 };
+  expect(vector()).toEqual({ ...stored, generation: 3, pending: 0, drift });
   client.exec("UPDATE docs SET embedding = NULL WHERE id = 1");
-  expect(vector()).toEqual({ ...stored, generation: 3, pending: 1 });
+  expect(vector()).toEqual({
+    ...stored,
+    generation: 3,
+    pending: 1,
+    drift: { ...drift, changed: 1, changedShare: 0.5 },
+  });
   configure(db, { memoryBudget: 0 });
   expect(nearest(db, docs.embedding, [1, 2]).all()).toHaveLength(1);
   expect(vector().resident).toMatchObject({ rows: 1, streamed: 1 });
   release(db);
   client.exec("CREATE TABLE other (x)");
-  const since = { ...stored, generation: 3, pending: null };
+  const since = { ...stored, generation: 3, pending: null, drift: null };
   expect(vector()).toEqual({ ...since, problem: "the schema has changed since it was written" });
   await optimize(db, docsSearch);
   client.exec("DELETE FROM _dv_docs_search_log");

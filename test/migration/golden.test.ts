@@ -39,7 +39,7 @@ test("text and vectors on an integer key with a further UNIQUE index: every obje
   ensure(db, docsSearch);
   expect(sqlOf(db)).toMatchInlineSnapshot(`
     [
-      "CREATE TABLE "_dv_indexes" (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT)",
+      "CREATE TABLE "_dv_indexes" (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT, settings TEXT)",
       "CREATE TABLE "_dv_docs_search_log" (seq INTEGER PRIMARY KEY, id INTEGER, nonce INTEGER NOT NULL DEFAULT (random()))",
       "CREATE TABLE "_dv_docs_search_head" ("column" TEXT PRIMARY KEY NOT NULL, generation INTEGER NOT NULL, seq INTEGER, nonce INTEGER, format INTEGER NOT NULL)",
       "CREATE TABLE "_dv_docs_search_chunks" ("column" TEXT NOT NULL, generation INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY ("column", generation, part))",
@@ -69,7 +69,7 @@ test("text alone on a composite key: the map of keys, and no log", () => {
   ensure(db, searchIndex("pages", pages, { text: { body: 1 } }));
   expect(sqlOf(db)).toMatchInlineSnapshot(`
     [
-      "CREATE TABLE "_dv_indexes" (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT)",
+      "CREATE TABLE "_dv_indexes" (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT, settings TEXT)",
       "CREATE TABLE "_dv_pages_keys" (id INTEGER PRIMARY KEY, k0 TEXT COLLATE NOCASE NOT NULL, k1 TEXT COLLATE BINARY NOT NULL, UNIQUE (k0, k1))",
       "CREATE TABLE "_dv_pages_evicted" (seq INTEGER PRIMARY KEY, id INTEGER NOT NULL)",
       "CREATE VIRTUAL TABLE "_dv_pages_fts" USING fts5(c0, tokenize = 'unicode61 remove_diacritics 2')",
@@ -91,7 +91,7 @@ test("vectors alone on an integer key: a log and no text", () => {
   ensure(db, searchIndex("v", docs, { vectors: { embedding: {} } }));
   expect(sqlOf(db)).toMatchInlineSnapshot(`
     [
-      "CREATE TABLE "_dv_indexes" (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT)",
+      "CREATE TABLE "_dv_indexes" (name TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, tbl TEXT NOT NULL, definition TEXT NOT NULL, hash TEXT NOT NULL, managed TEXT NOT NULL, format INTEGER NOT NULL, pending TEXT, settings TEXT)",
       "CREATE TABLE "_dv_v_log" (seq INTEGER PRIMARY KEY, id INTEGER, nonce INTEGER NOT NULL DEFAULT (random()))",
       "CREATE TABLE "_dv_v_head" ("column" TEXT PRIMARY KEY NOT NULL, generation INTEGER NOT NULL, seq INTEGER, nonce INTEGER, format INTEGER NOT NULL)",
       "CREATE TABLE "_dv_v_chunks" ("column" TEXT NOT NULL, generation INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY ("column", generation, part))",

@@ -37,7 +37,7 @@ test("status of a deferred text names the command that fills it", async () => {
   const { code, output } = await app.cli("status");
   expect(code).toBe(1);
   expect(output).toMatch(
-    /^index +table +rows +indexed +coded +log +size +by +state\s*\n *docs_search +docs +3 +\d+ +- +\d+ +\S+ kB +migrations +text pending/m,
+    /^index +table +rows +indexed +coded +changed +log +size +by +state\s*\n *docs_search +docs +3 +\d+ +- +- +\d+ +\S+ kB +migrations +text pending/m,
   );
   expect(output).toContain("hint `drizzle-vector rebuild docs_search` fills its text");
 });
@@ -74,6 +74,56 @@ test("verify names what differs and the first row of it, rebuild heals it", asyn
   expect(json[0].problems.map(({ code }: { code: string }) => code).sort()).toEqual(["OBJECT_MISSING", "TEXT_DIFFERS"]);
   await app.cli("rebuild");
   expect(await app.cli("verify")).toMatchObject({ code: 0 });
+});
+
+test("tune measures, tells what it found in a table and a plot, and stores nothing unasked", async () => {
+  const few = await app.cli("tune");
+  expect(few).toMatchObject({ code: 1, output: expect.stringContaining("docs.embedding: expected more than 10 rows") });
+  const vector = (i: number) => Buffer.from(Float32Array.of(i % 7, i % 5, i % 3, 1).buffer).toString("hex");
+  const rows = Array.from({ length: 60 }, (_, i) => `(${i + 10}, x'${vector(i)}')`);
+  writeFromApp(app.database, `INSERT INTO docs (id, embedding) VALUES ${rows.join(", ")}`);
+  expect(await app.cli("optimize")).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/^docs_search: optimized, 60 vectors written in \d+\.\d s\n$/),
+  });
+  const { code, output } = await app.cli("tune", "docs_search", "--sample", "20", "--recall", "0.9");
+  expect(output).toContain("docs_search.embedding: 60 vectors, limit 10, 20 rows as queries, seed 1");
+  expect(output).toMatch(/^recall +found +worst 5 % +median ms +p95 ms +re-scored +read +plan/m);
+  expect(output).toMatch(/^exact +1\.0000 +1\.00 +\d+\.\d\d +\d+\.\d\d +\d+ +\S+ k?B +certified scan/m);
+  expect(output).toContain("recommended exact search: ");
+  expect(output).toContain("hint        nearest is exact where a query names no recall");
+  expect(code).toBe(0);
+  const json = JSON.parse((await app.cli("tune", "--json", "--store", "--sample", "5")).output);
+  expect(json).toMatchObject([{ column: "embedding", rows: 60, recommendation: { recall: 1 }, stored: null }]);
+});
+
+test("tune asks the queries of a file, and names the line of a bad one", async () => {
+  app.write("queries.jsonl", "[1, 2, 3, 4]\n[4, 3, 2, 1]\n");
+  const { code, output } = await app.cli("tune", "--queries", "queries.jsonl");
+  expect(output).toContain("60 vectors, limit 10, 2 queries of yours");
+  expect(code).toBe(0);
+  app.write("bad.jsonl", "[1, 2, 3, 4]\n\n[1, 2]\n");
+  const bad = await app.cli("tune", "--queries", "bad.jsonl", "--store");
+  expect(bad).toMatchObject({
+    code: 1,
+    output: expect.stringContaining("error bad.jsonl:3: expected 4 dimensions, got 2"),
+  });
+});
+
+test("a stored recall is shown by status, no drift to check, and taken away by tune --forget", async () => {
+  const settings = '{"embedding":{"recall":0.9,"asked":0.95,"for":"4 float32 cosine"}}';
+  writeFromApp(app.database, `UPDATE _dv_indexes SET settings = '${settings}'`);
+  const shown = "- docs_search, column embedding: nearest goes by recall 0.9 where a query names none";
+  expect(await app.cli("status")).toMatchObject({ code: 0, output: expect.stringContaining(shown) });
+  expect(await app.cli("check")).toMatchObject({ code: 0 });
+  const verified = await app.cli("verify", "--recall-queries", "15");
+  expect(verified.output).toContain("- column embedding: recall 1.000 where 0.95 is asked for (15 rows as queries");
+  expect(await app.cli("tune", "--forget")).toMatchObject({
+    code: 0,
+    output: "docs_search.embedding: nearest is exact where a query names no recall\n",
+  });
+  const { output } = await app.cli("status", "--json");
+  expect(JSON.parse(output)[0].vectors).toMatchObject([{ column: "embedding", rows: 60, recall: null, advice: null }]);
 });
 
 test("an index that is not there is an error with what to do", async () => {

@@ -205,6 +205,7 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
       plan: "bare scan",
       index: null,
       fallback: null,
+      recall: 1,
       metric: "cosine",
       kernel: "wasm",
       sql: expect.stringMatching(

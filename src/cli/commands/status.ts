@@ -26,8 +26,11 @@ function print(statuses: readonly IndexStatus[]): void {
   if (statuses.length === 0) return;
   console.log(table(statuses.map(rowOf)));
   for (const { problems, pending, index, vectors } of statuses) {
-    for (const { column, problem } of vectors) {
-      if (problem) console.log(`${pc.dim("-")} ${index}, column ${column}: ${problem}; it is written anew by itself`);
+    for (const { column, problem, advice, recall } of vectors) {
+      const tell = (text: string) => console.log(`${pc.dim("-")} ${index}, column ${column}: ${text}`);
+      if (problem) tell(`${problem}; it is written anew by itself`);
+      if (recall !== null) tell(`nearest goes by recall ${recall} where a query names none`);
+      if (advice) tell(`${advice.reason}; ${advice.action} advised: \`drizzle-vector ${advice.action} ${index}\``);
     }
     for (const { message } of problems) console.log(`${pc.red("-")} ${message}`);
     if (problems.length > 0) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` repairs it`);
@@ -40,7 +43,11 @@ function rowOf(status: IndexStatus) {
   const { index, table, rows, indexed, log, bytes, managed, ok, pending, vectors } = status;
   // Rows whose codes are on disk, column by column.
   const coded = vectors.length > 0 ? vectors.map((vector) => vector.rows ?? "-").join(", ") : null;
+  const changed = vectors.length > 0 ? vectors.map(({ drift }) => drift?.changed ?? "-").join(", ") : null;
   const size = bytes && Object.values(bytes).reduce((sum, part) => sum + part, 0);
   const state = !ok ? pc.red("detached") : pending ? pc.yellow("text pending") : pc.green("ok");
-  return { index, table, rows, indexed, coded, log, size: size === null ? null : bytesText(size), by: managed, state };
+  return {
+    ...{ index, table, rows, indexed, coded, changed, log },
+    ...{ size: size === null ? null : bytesText(size), by: managed, state },
+  };
 }

@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { installedIn } from "../../change/attachment.ts";
 import { type DbLike, driverOf } from "../../driver/driver.ts";
 import type { LongWorkOptions } from "../../maintenance/slices.ts";
@@ -13,31 +13,39 @@ export interface UpkeepOptions {
   json?: boolean;
 }
 
-interface Upkeep {
+interface Upkeep<TOptions extends UpkeepOptions> {
   name: string;
   description: string;
-  readonly: boolean;
+  /** Whether the database is opened for reading only. */
+  readonly: boolean | ((options: TOptions) => boolean);
   /** The exit code of an error. */
   failure: number;
   /** Does the work on the indexes named, or on all that the database records; returns the exit code. */
-  run(db: DbLike, indexes: string[], options: UpkeepOptions): Promise<number>;
+  run(db: DbLike, indexes: string[], options: TOptions, isNamed: boolean): Promise<number>;
 }
 
 /** A command on a database: connects, runs, closes, and turns errors into an exit code. */
-export function upkeepCommand({ name, description, readonly, failure, run }: Upkeep): Command {
+export function upkeepCommand<TOptions extends UpkeepOptions = UpkeepOptions>({
+  name,
+  description,
+  readonly,
+  failure,
+  run,
+}: Upkeep<TOptions>): Command {
   return new Command(name)
     .description(description)
     .argument("[index...]", "names of search indexes; all where none is given")
     .option("--config <file>", "drizzle config file")
     .option("--db <file>", "database file, instead of dbCredentials.url")
     .option("--json", "print the result as JSON")
-    .action(async (named: string[], options: UpkeepOptions) => {
+    .action(async (named: string[], options: TOptions) => {
       try {
-        const { db, close } = await connect({ ...options, readonly });
+        const isReadOnly = typeof readonly === "boolean" ? readonly : readonly(options);
+        const { db, close } = await connect({ ...options, readonly: isReadOnly });
         try {
           const indexes = named.length > 0 ? named : await recorded(db);
           if (indexes.length === 0 && !options.json) console.log("No search index in this database");
-          process.exitCode = await run(db, indexes, options);
+          process.exitCode = await run(db, indexes, options, named.length > 0);
         } finally {
           close();
         }
@@ -54,9 +62,13 @@ async function recorded(db: DbLike): Promise<string[]> {
 }
 
 /** Does long work under a bar on stderr, where that is a terminal. */
-export async function withProgress<T>(title: string, work: (options: LongWorkOptions) => Promise<T>): Promise<T> {
+export async function withProgress<T>(
+  title: string,
+  work: (options: LongWorkOptions) => Promise<T>,
+  unit = "rows",
+): Promise<T> {
   const bar = new SingleBar({
-    format: `${title} {bar} {percentage}% of {total} rows, {eta_formatted} left`,
+    format: `${title} {bar} {percentage}% of {total} ${unit}, {eta_formatted} left`,
     hideCursor: true,
     clearOnComplete: true,
   });
@@ -78,4 +90,11 @@ export async function withProgress<T>(title: string, work: (options: LongWorkOpt
 /** Keys may be larger than a number of JSON can be. */
 export function json(value: unknown): string {
   return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 2);
+}
+
+/** An argument that has to be a number; what kind of number is the business of the function that is called. */
+export function numberArgument(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("Not a number.");
+  return value;
 }

@@ -1,0 +1,204 @@
+import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { attachmentNamed, attachmentsOf } from "../change/attachment.ts";
+import { codecOf, vectorBytes } from "../codec/codec.ts";
+import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import { memoryBudgetOf } from "../driver/events.ts";
+import { CodesMissingError, IndexDetachedError, TooFewRowsError } from "../errors.ts";
+import { squaredNorm } from "../metric/reference.ts";
+import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
+import { identityOf } from "../migration/identity.ts";
+import { identifier } from "../migration/sql-text.ts";
+import { findNearest } from "../query/find-nearest.ts";
+import { compareKeys } from "../query/key.ts";
+import { NearestRequest } from "../query/nearest-request.ts";
+import type { Candidate } from "../query/nearest-rows.ts";
+import { type AnyVectorColumn, vectorColumn } from "../schema/vector-column.ts";
+import { numbersFrom } from "../vector/calibration.ts";
+import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
+import { residentCodes } from "../vector/resident-column.ts";
+
+/** A query whose answers are compared. */
+export interface RecallQuery {
+  /** As `nearest` takes it. */
+  readonly vector: unknown;
+  /** The key of the row it was taken from; undefined where it is no row. */
+  readonly key: Row | undefined;
+}
+
+/** How one query was answered for one recall that was asked for. */
+export interface Answered {
+  /** The share of the true nearest rows that was found. */
+  readonly recall: number;
+  readonly plan: "bare scan" | "certified scan" | "1-bit scan";
+  readonly fallback: string | null;
+  readonly rowsRescored: number;
+  readonly bytesRead: number;
+  readonly ms: number;
+}
+
+/** What queries are measured on. */
+export interface Measured {
+  readonly db: DbLike;
+  readonly driver: Driver;
+  readonly definition: IndexDefinition;
+  readonly vector: VectorDefinition;
+  readonly limit: number;
+}
+
+/**
+ * The column of an index as its codes are kept, with codes that can be used: brought up to date, made if need be.
+ *
+ * @throws {IndexDetachedError} when the index does not follow every write
+ * @throws {CodesMissingError} when there are no codes, and `optimize` would have to write them
+ */
+export function* readyColumn({ driver, definition, vector }: Measured, snapshot: Snapshot): Steps<IndexedColumn> {
+  const { name } = definition;
+  const attachment = attachmentNamed(yield* attachmentsOf(driver, snapshot), name);
+  const column = attachment && indexedColumnOf(attachment, vector);
+  if (!column) {
+    throw new IndexDetachedError({
+      subject: name,
+      expected: "an index that follows every write",
+      got: attachment?.problems.map(({ message }) => message).join("; ") || "one that cannot be read",
+      hint: `Run "drizzle-vector rebuild ${name}" to repair it.`,
+    });
+  }
+  const { connection } = driver;
+  const resident = yield* residentCodes(connection, column, { budgetBytes: memoryBudgetOf(connection) });
+  if (resident.refusal !== undefined) {
+    throw new CodesMissingError({
+      subject: `${definition.table}.${vector.column}`,
+      expected: "codes to search",
+      got: resident.refusal,
+      hint: `Run "drizzle-vector optimize ${name}", or await optimize(db, "${name}"), which writes them to the database.`,
+    });
+  }
+  return column;
+}
+
+/**
+ * Rows drawn as queries: each with equal chance, the same for the same seed and rows. Rows whose vectors are no query, such as
+ * zeros under cosine, are passed over. One pass over ids and lengths of vectors.
+ *
+ * @throws {TooFewRowsError} when there are not more than `limit` rows, of which one is the query
+ */
+export function* drawQueries(
+  { definition, vector, limit }: Measured,
+  { table }: IndexedColumn,
+  { count, seed }: { count: number; seed: number },
+): Steps<{ queries: RecallQuery[]; rows: number }> {
+  const { id, rows } = identityOf(definition, table);
+  const column = `r.${identifier(vector.column)}`;
+  const drawn: bigint[] = [];
+  const random = numbersFrom(seed);
+  let seen = 0;
+  yield {
+    type: "stream",
+    sql: `SELECT ${id} FROM ${rows} WHERE typeof(${column}) = 'blob' AND length(${column}) = ${vectorBytes(vector)} ORDER BY ${id}`,
+    params: [],
+    batchRows: 4096,
+    // Vitter, "Random sampling with a reservoir", 1985, algorithm R.
+    onRows: (batch) => {
+      for (const [row] of batch) {
+        const place = seen < count ? seen : Math.floor(random() * (seen + 1));
+        if (place < count) drawn[place] = row as bigint;
+        seen++;
+      }
+    },
+  };
+  const tooFew = (expected: string, got: number) =>
+    new TooFewRowsError({
+      subject: `${definition.table}.${vector.column}`,
+      expected,
+      got: String(got),
+      hint: "Ask again when the table has its rows, or with a smaller limit.",
+    });
+  if (seen <= limit) throw tooFew(`more than ${limit} rows with a vector, so that something can be missed`, seen);
+  const keys = definition.key.columns.map((part) => `r.${identifier(part)}`).join(", ");
+  const sql = `SELECT ${column}, ${keys} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) ORDER BY ${id}`;
+  const found: Row[] = yield { type: "rows", sql, params: [`[${drawn.join(",")}]`] };
+  const queries = found.flatMap(([blob, ...key]) => {
+    const decoded = codecOf(vector.element).decode(blob as Uint8Array);
+    return isQuery(decoded, vector) ? [{ vector: decoded, key }] : [];
+  });
+  if (queries.length === 0 && count > 0) throw tooFew("rows whose vectors can be queries", 0);
+  return { queries, rows: seen };
+}
+
+function isQuery(decoded: ArrayLike<number>, { metric }: VectorDefinition): boolean {
+  const squares = squaredNorm(decoded as Float32Array);
+  return Number.isFinite(squares) && !(metric === "cosine" && squares === 0);
+}
+
+/**
+ * Answers a query for each recall that is asked for, in one snapshot, and compares the answers with the exact one, the first. What
+ * is found counts by its distance: a row no farther than the true k-th is as good as it, so that ties are no misses. A query that
+ * is a row finds itself, whatever the codes: it is left out of the truth and of the answers, and one row more is asked for.
+ *
+ * @param recalls - the first is 1
+ * @param from - with which of them to begin: in turn, so that none is always the one to find memory cold
+ * @returns in the order of `recalls`; undefined where there is nothing to find
+ */
+export function* answerAll(
+  { db, driver, definition, vector, limit }: Measured,
+  query: RecallQuery,
+  { recalls, from }: { recalls: readonly number[]; from: number },
+  snapshot: Snapshot,
+): Steps<Answered[] | undefined> {
+  const column = columnIn(definition, vector);
+  const own = query.key;
+  const answers: { candidates: readonly Candidate[]; rest: Omit<Answered, "recall"> }[] = [];
+  for (let i = 0; i < recalls.length; i++) {
+    const at = (i + from) % recalls.length;
+    const options = { limit: own ? limit + 1 : limit, recall: recalls[at], metric: vector.metric };
+    const request = new NearestRequest(column, query.vector, options);
+    const start = performance.now();
+    const found = yield* findNearest(request, { db, driver, values: {}, snapshot, isReadOnly: true });
+    const ms = performance.now() - start;
+    const { plan, fallback, rowsRescored, bytesRead } = found;
+    const others = own ? found.candidates.filter(({ key }) => compareKeys(key, own, []) !== 0) : found.candidates;
+    answers[at] = { candidates: others.slice(0, limit), rest: { plan, fallback, rowsRescored, bytesRead, ms } };
+  }
+  const truth = answers[0]!.candidates;
+  const farthest = truth.at(-1)?.distance;
+  if (farthest === undefined) return undefined;
+  return answers.map(({ candidates, rest }) => {
+    const within = candidates.filter(({ distance }) => distance <= farthest).length;
+    return { recall: within / truth.length, ...rest };
+  });
+}
+
+/** Mean, its standard error, and the share that nineteen of twenty queries reach. */
+export interface RecallMeasured {
+  mean: number;
+  standardError: number;
+  p5: number;
+}
+
+export function summaryOf(recalls: readonly number[]): RecallMeasured {
+  const mean = recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
+  const squares = recalls.reduce((sum, recall) => sum + (recall - mean) ** 2, 0);
+  const standardError = recalls.length > 1 ? Math.sqrt(squares / (recalls.length - 1) / recalls.length) : 0;
+  return { mean, standardError, p5: quantile(recalls, 0.05) };
+}
+
+/** The value that this share of all is at most: the nearest rank. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))]!;
+}
+
+/** A Drizzle column like the one that is indexed: the database tells what it needs, and the app's schema may not be at hand. */
+export function columnIn(definition: IndexDefinition, vector: VectorDefinition): AnyVectorColumn {
+  const { column, dimensions, element } = vector;
+  const { columns: keys, isRowid } = definition.key;
+  const parts = Object.fromEntries(
+    keys.map((key) => [key, isRowid ? integer(key).primaryKey() : text(key).notNull()] as const),
+  );
+  const table = sqliteTable(
+    definition.table,
+    { ...parts, [column]: vectorColumn(column, { dimensions, element }) } as any,
+    (own: any) => (isRowid ? [] : [primaryKey({ columns: keys.map((key) => own[key]) as any })]),
+  );
+  return (table as any)[column];
+}
