@@ -174,9 +174,10 @@ function* storedStatus(column: StoredColumn): Steps<StoredStatus> {
     if (String(now) !== schemaVersion) return { ...written, problem: "the schema has changed since it was written" };
     const log = identifier(tableNameOf(column.definition.name, "log"));
     const { seq, nonce } = manifest.base;
-    const sql = `SELECT (SELECT count(*) FROM ${log} WHERE seq > ${seq}), (SELECT nonce FROM ${log} WHERE seq = ${seq})`;
-    const [pending, found] = (yield* firstRow(sql))!;
+    const sql = `SELECT count(*), count(id) = coalesce(max(seq) - ${seq}, 0), (SELECT nonce FROM ${log} WHERE seq = ${seq}) FROM ${log} WHERE seq > ${seq}`;
+    const [pending, isWhole, found] = (yield* firstRow(sql))!;
     if (found !== nonce) return { ...written, problem: "the log does not reach back to it" };
+    if (Number(isWhole) === 0) return { ...written, problem: "rows of the log behind it were deleted or altered" };
     return { ...written, pending: Number(pending) };
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;

@@ -2,9 +2,10 @@ import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
+import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
+import { CHUNK_FORMAT, ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
 import {
   encodeManifest,
@@ -135,9 +136,7 @@ const PAGE_ROWS = 64;
 const PAGE_BYTES = 1 << 18;
 /** Rows of the log read at once. */
 const LOG_ROWS = 4096n;
-/** Rows of the log kept before the base, so that a process that stood still for as long needs no reload. */
-const LOG_TAIL = 4096n;
-const TRIM_ROWS = 10_000n;
+const TRIM_ROWS = 4000n;
 const CLEAN_CHUNKS = 8;
 
 interface FoldWork extends FoldOptions {
@@ -148,8 +147,10 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
   let result: FoldResult = { outcome: "lost", rows: 0, storedTo: undefined, damage: undefined };
   try {
     const base = yield* slices.begin();
-    const { generation: before, damage } = yield* soundGeneration(slices, options.isChecked);
-    const changed = before && (yield* changedRows(slices, before.manifest, base));
+    const { generation: before, damage: found } = yield* soundGeneration(slices, options.isChecked);
+    const followed = before && (yield* changedRows(slices, before.manifest, base));
+    const damage = followed === "unknown" ? new LogDamage() : found;
+    const changed = typeof followed === "string" ? undefined : followed;
     const rows = before ? liveRows(before.manifest.segments) : 0;
     const isGrown = before !== undefined && rows > before.fittedRows * GROWTH + GROWTH_ROWS;
     if (before && changed && isCurrent(before.manifest, base, { ...options, isGrown })) {
@@ -301,7 +302,7 @@ class Slices {
       if (base === undefined) return;
       const [row]: Row[] = yield { type: "rows", sql: `SELECT min(seq) FROM ${this.#log}`, params: [] };
       const first = row?.[0];
-      const end = base - LOG_TAIL;
+      const end = base - BigInt(LOG_TAIL);
       if (typeof first !== "bigint" || first >= end) return;
       const to = first + TRIM_ROWS < end ? first + TRIM_ROWS : end;
       yield { type: "rows", sql: `DELETE FROM ${this.#log} WHERE seq < ?`, params: [to] };
@@ -366,19 +367,20 @@ function damageOf(error: unknown): ChunkDamage {
   return error;
 }
 
-/** Ids of the rows that may differ from the generation, ascending; undefined: all. */
-function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<BigInt64Array | undefined> {
+/** Ids of the rows that may differ from the generation, ascending, or why all may. */
+function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<BigInt64Array | "many" | "unknown"> {
   const { base, segments } = manifest;
-  if (!(yield* slices.hasLog(base)) || to.seq - base.seq > Math.max(1000, liveRows(segments))) return undefined;
+  if (!(yield* slices.hasLog(base))) return "unknown";
+  if (to.seq - base.seq > Math.max(1000, liveRows(segments))) return "many";
   const ids = new Set<bigint>();
   for (let seq = base.seq; seq < to.seq; ) {
     const rows = yield* slices.logBehind(seq, to.seq);
     for (const [at, id] of rows) {
       // Where a number is missing, somebody has deleted it.
-      if (id === null || at !== ++seq) return undefined;
+      if (id === null || at !== ++seq) return "unknown";
       ids.add(id as bigint);
     }
-    if (rows.length === 0) return undefined;
+    if (rows.length === 0) return "unknown";
     yield* slices.breathe();
   }
   return BigInt64Array.from(ids).sort();

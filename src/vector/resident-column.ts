@@ -3,7 +3,7 @@ import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { ChunkDamage } from "./chunk.ts";
+import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
 import { Generations, isSameKinds } from "./generation.ts";
 import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
@@ -243,6 +243,7 @@ function* openStored(
     const most = Math.max(CHANGES_MIN, Math.floor(rows * CHANGES_SHARE));
     const cursor: LogCursor = [{ ...head.base, id: null }];
     const change = yield* followLog(tableNameOf(definition.name, "log"), cursor, most);
+    if (change.type === "all" && change.isUnknown) throw new LogDamage();
     if (change.type === "all" || change.type === "lost") return undefined;
     const model = yield* generations.model(manifest.model);
     if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
@@ -284,9 +285,7 @@ export function reportDamage(
     code: "CORRUPTION",
     index: definition.name,
     message: `index ${definition.name}, column ${column}: ${damage.message}; the table is read instead`,
-    hint: damage.isNewer
-      ? "Update drizzle-vector here, or keep older versions away from this database."
-      : "The answer is right, and the codes are written anew by the next fold. Check the disk if it comes back.",
+    hint: damage.isNewer ? "Update drizzle-vector here, or keep older versions away from this database." : damage.hint,
   } as const;
   reportOnce(connection, event, send);
 }
