@@ -97,7 +97,13 @@ export class World {
         .prepare("SELECT type, name, sql FROM sqlite_master WHERE name LIKE '\\_dv\\_%' ESCAPE '\\' ORDER BY 1, 2")
         .raw()
         .all(),
-      client.prepare("SELECT name FROM pragma_index_list('t') WHERE \"unique\" ORDER BY 1").pluck().all(),
+      // One that goes and comes back with another condition asks for other guards.
+      client
+        .prepare(
+          "SELECT l.name, m.sql FROM pragma_index_list('t') AS l LEFT JOIN sqlite_master AS m ON m.name = l.name WHERE l.\"unique\" ORDER BY 1",
+        )
+        .raw()
+        .all(),
     ]);
   }
 
