@@ -10,6 +10,10 @@ CREATE TABLE "_dv_passages_search_evicted" (seq INTEGER PRIMARY KEY, id INTEGER 
 --> statement-breakpoint
 CREATE VIRTUAL TABLE "_dv_passages_search_fts" USING fts5(c0, c1, tokenize = 'porter unicode61 remove_diacritics 2');
 --> statement-breakpoint
+CREATE TRIGGER "_dv_passages_search_logdelete" AFTER DELETE ON "_dv_passages_search_log" WHEN (SELECT count(*) = count(h.seq) AND old.seq < min(h.seq) - 4096 FROM "_dv_passages_search_head" AS h) IS NOT 1 BEGIN INSERT INTO "_dv_passages_search_log" (id) SELECT NULL WHERE NOT ((SELECT l.id IS NULL FROM "_dv_passages_search_log" AS l WHERE l.seq > old.seq ORDER BY l.seq DESC LIMIT 1) IS 1); END;
+--> statement-breakpoint
+CREATE TRIGGER "_dv_passages_search_logupdate" AFTER UPDATE ON "_dv_passages_search_log" WHEN (SELECT count(*) = count(h.seq) AND old.seq < min(h.seq) - 4096 FROM "_dv_passages_search_head" AS h) IS NOT 1 BEGIN INSERT INTO "_dv_passages_search_log" (id) SELECT NULL WHERE NOT ((SELECT l.id IS NULL FROM "_dv_passages_search_log" AS l WHERE l.seq > old.seq ORDER BY l.seq DESC LIMIT 1) IS 1); END;
+--> statement-breakpoint
 CREATE TRIGGER "_dv_passages_search_insert" AFTER INSERT ON "passages" BEGIN INSERT INTO "_dv_passages_search_log" (id) SELECT new."id"; DELETE FROM "_dv_passages_search_fts" WHERE rowid = new."id"; INSERT INTO "_dv_passages_search_fts" (rowid, c0, c1) SELECT r."id", r."heading", r."text" FROM "passages" AS r WHERE r."id" = new."id"; END;
 --> statement-breakpoint
 CREATE TRIGGER "_dv_passages_search_delete" AFTER DELETE ON "passages" BEGIN INSERT INTO "_dv_passages_search_log" (id) SELECT old."id"; DELETE FROM "_dv_passages_search_fts" WHERE rowid = old."id"; INSERT INTO "_dv_passages_search_fts" (rowid, c0, c1) SELECT r."id", r."heading", r."text" FROM "passages" AS r WHERE r."id" = old."id"; END;

@@ -19,8 +19,13 @@ export type LogChange =
   | { readonly type: "none" }
   /** These rows may differ, and no others; `cursor` is where the cache stands once they are read again. */
   | { readonly type: "rows"; readonly ids: ReadonlySet<bigint>; readonly cursor: LogCursor }
-  /** Nothing that the cache holds can be relied on. */
-  | { readonly type: "all"; readonly cursor: LogCursor }
+  /** Nothing that the cache holds can be relied on: all is read again. */
+  | {
+      readonly type: "all";
+      readonly cursor: LogCursor;
+      /** Whether the log does not tell what has happened: it was reset, restored, cut or altered. Else there is too much. */
+      readonly isUnknown: boolean;
+    }
   /** The log is empty or out of numbers, which it never is by itself: somebody wrote to it, and there is nothing to follow. */
   | { readonly type: "lost" };
 
@@ -50,24 +55,25 @@ export function* followLog(log: string, cursor: LogCursor | undefined, most: num
   const [last]: Row[] = yield rows(`SELECT seq, nonce FROM ${table} ORDER BY seq DESC LIMIT 1`);
   if (!last || (last[0] as bigint) >= SEQ_MAX) return { type: "lost" };
   const tail: LogEntry = { seq: last[0] as bigint, nonce: last[1] as bigint, id: null };
-  const all: LogChange = { type: "all", cursor: [tail] };
+  const all: LogChange = { type: "all", cursor: [tail], isUnknown: false };
+  const unknown: LogChange = { ...all, isUnknown: true };
   if (!cursor) return all;
   const known = cursor.at(-1)!;
   if (known.seq === tail.seq && known.nonce === tail.nonce) return { type: "none" };
 
   const at = yield* lastShared(table, cursor);
-  if (at < 0) return all;
+  if (at < 0) return unknown;
   const shared = cursor[at]!;
   if (tail.seq - shared.seq > BigInt(most)) return all;
   const added = (
     (yield rows(`SELECT seq, nonce, id FROM ${table} WHERE seq > ? ORDER BY seq`, shared.seq)) as Row[]
   ).map(([seq, nonce, id]) => ({ seq, nonce, id }) as LogEntry);
   // Numbers are given out without a gap: where one is missing, somebody has deleted it.
-  if (added.some(({ seq }, i) => seq !== shared.seq + BigInt(i + 1))) return all;
+  if (added.some(({ seq }, i) => seq !== shared.seq + BigInt(i + 1))) return unknown;
   const ids = new Set<bigint>();
   for (const { id } of [...cursor.slice(at + 1), ...added]) {
     // NULL says so; whatever else is no number, somebody has written, and it names no row.
-    if (typeof id !== "bigint") return all;
+    if (typeof id !== "bigint") return unknown;
     ids.add(id);
   }
   const entries = [...cursor.slice(0, at + 1), ...added];

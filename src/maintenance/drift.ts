@@ -7,7 +7,7 @@ import type { TableFacts } from "../migration/table-facts.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { columnSpace, isColumnModel } from "../vector/column-space.ts";
 import { type Generations, liveRows, type Manifest } from "../vector/generation.ts";
-import { ColumnReader } from "../vector/indexed-column.ts";
+import { ColumnReader, withoutPause } from "../vector/indexed-column.ts";
 import { firstRow } from "./target.ts";
 
 /** How far a column has moved away from its codes on disk. Answers stay right; this is about time and, for a recall below 1, what is found. */
@@ -75,7 +75,7 @@ function* shiftOf({ definition, vector, table }: DriftInput, model: Uint8Array):
   const shape = { dimensions, element };
   if (element === "bit" || !isColumnModel({ shape, metric, isExact }, model)) return null;
   const { centre } = columnSpace({ shape, metric, isExact }, model).oneBit!.shape;
-  const sample = yield* new ColumnReader({ definition, table, column, shape }).sample(SAMPLE_ROWS);
+  const sample = yield* withoutPause(new ColumnReader({ definition, table, column, shape }).sample(SAMPLE_ROWS));
   const moved = new Float64Array(dimensions);
   let spread = 0;
   let length = 0;

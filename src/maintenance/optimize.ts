@@ -78,7 +78,12 @@ export async function foldColumns(
 async function foldColumn(driver: Driver, column: IndexedColumn, options: LongWorkOptions): Promise<number> {
   const { onProgress, signal } = options;
   for (;;) {
-    const fold = new Fold(driver.connection, column, { sliceMs: SLICE_MS, isWhole: true, isChecked: true });
+    const fold = new Fold(driver.connection, column, {
+      sliceMs: SLICE_MS,
+      isWhole: true,
+      isChecked: true,
+      isCounted: onProgress !== undefined,
+    });
     const result = await folded(driver, column, fold, options);
     if (result.damage) reportDamage(driver.connection, column, result.damage);
     if (result.storedTo !== undefined) {

@@ -219,9 +219,10 @@ function* storedStatus(column: StoredColumn, drifting: DriftInput | undefined): 
     if (String(now) !== schemaVersion) return yield* unusable(written, "the schema has changed since it was written");
     const log = identifier(tableNameOf(column.definition.name, "log"));
     const { seq, nonce } = manifest.base;
-    const sql = `SELECT (SELECT count(*) FROM ${log} WHERE seq > ${seq}), (SELECT nonce FROM ${log} WHERE seq = ${seq})`;
-    const [pending, found] = (yield* firstRow(sql))!;
+    const sql = `SELECT count(*), count(id) = coalesce(max(seq) - ${seq}, 0), (SELECT nonce FROM ${log} WHERE seq = ${seq}) FROM ${log} WHERE seq > ${seq}`;
+    const [pending, isWhole, found] = (yield* firstRow(sql))!;
     if (found !== nonce) return yield* unusable(written, "the log does not reach back to it");
+    if (Number(isWhole) === 0) return yield* unusable(written, "rows of the log behind it were deleted or altered");
     const drift = drifting ? yield* driftOf(drifting, generations, manifest) : null;
     return { ...written, pending: Number(pending), drift, advice: drift && adviceOn(drift, rows) };
   } catch (error) {

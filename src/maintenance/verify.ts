@@ -30,7 +30,7 @@ export interface VerifyProblem {
    * | `ROW_WITHOUT_ID` | rows that the key map does not have |
    * | `ID_WITHOUT_ROW` | entries of the key map that belong to no row |
    * | `KEY_NULL` | rows that cannot be indexed, because a part of their primary key is NULL |
-   * | `LOG_LOST` | the log of changed vectors was emptied or cut: changes may have gone by unseen |
+   * | `LOG_LOST` | the log of changed vectors was emptied, cut or altered: changes may have gone by unseen |
    * | `HEAD_MISSING` | a vector column without its row in the table of generations |
    * | `RECALL_LOW` | approximate search finds less than is asked for, by more than 0.01 and more than chance explains |
    */
@@ -188,11 +188,13 @@ function* checkLog({ name, vectors }: IndexDefinition, problems: readonly Proble
   const [count] = (yield* firstRow(
     `SELECT count(*) FROM (SELECT max(seq) AS last FROM ${identifier(log)}) WHERE last < ${SEQ_MAX}`,
   ))!;
-  // A generation covers the log up to a row it remembers by number and nonce.
-  const lost = `SELECT count(*) FROM ${identifier(head)} AS h WHERE h.seq IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ${identifier(log)} AS l WHERE l.seq = h.seq AND l.nonce = h.nonce)`;
+  // A generation covers the log up to a row it remembers by number and nonce. Behind it no number is missing, and no row says
+  // that every row may differ: a reset takes generations away, and a trigger leaves such a row where some were deleted.
+  const behind = `FROM ${identifier(log)} AS l WHERE l.seq > h.seq`;
+  const lost = `SELECT count(*) FROM ${identifier(head)} AS h WHERE h.seq IS NOT NULL AND (NOT EXISTS (SELECT 1 FROM ${identifier(log)} AS l WHERE l.seq = h.seq AND l.nonce = h.nonce) OR (SELECT count(l.id) < max(l.seq) - h.seq ${behind}))`;
   const [cut] = (yield* firstRow(lost))!;
   if (Number(count) === 0 || Number(cut) > 0) {
-    report.add({ code: "LOG_LOST", message: `the log of index ${name} was emptied or cut` });
+    report.add({ code: "LOG_LOST", message: `the log of index ${name} was emptied, cut or altered` });
   }
   const heads: Row[] = yield { type: "rows", sql: `SELECT "column" FROM ${identifier(head)}`, params: [] };
   for (const { column } of vectors.filter(({ column }) => !heads.some(([own]) => own === column))) {

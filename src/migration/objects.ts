@@ -2,6 +2,7 @@ import { namesOf, REGISTRY } from "../schema/names.ts";
 import { FORMAT_VERSION, hashOf, type IndexDefinition } from "./definition.ts";
 import { guardsOf } from "./guards.ts";
 import { identityOf } from "./identity.ts";
+import { logTriggersOf } from "./log-triggers.ts";
 import { identifier, literal } from "./sql-text.ts";
 import type { TableFacts } from "./table-facts.ts";
 import { triggersOf } from "./triggers.ts";
@@ -64,7 +65,8 @@ export function objectsOf(definition: IndexDefinition, table: TableFacts): DbObj
       `CREATE VIRTUAL TABLE ${identifier(tables.fts)} USING fts5(${columns}, tokenize = ${literal(definition.text.tokenizer)})`,
     );
   }
-  return [...objects, ...triggersOf(definition, { table, identity, guards })];
+  const logTriggers = definition.vectors.length > 0 ? logTriggersOf(definition.name) : [];
+  return [...objects, ...logTriggers, ...triggersOf(definition, { table, identity, guards })];
 }
 
 /** Fills a new index from the rows the table has. Text is one INSERT … SELECT, in the order of the ids. */

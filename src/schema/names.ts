@@ -22,6 +22,8 @@ const TRIGGERS = [
   "sweepinsert",
   "sweepupdate",
   "sweepdelete",
+  "logdelete",
+  "logupdate",
 ] as const;
 
 export type TableKind = (typeof TABLES)[number];

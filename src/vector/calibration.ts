@@ -1,5 +1,6 @@
 import { codecOf, encodeVector, type VectorShape } from "../codec/codec.ts";
-import { OneBitBlocks } from "../kernel/one-bit.ts";
+import { type Breathing, stepRows } from "../kernel/breathing.ts";
+import { GROUP_ROWS, OneBitBlocks } from "../kernel/one-bit.ts";
 import type { Metric } from "../metric/metric.ts";
 import { type OneBitModel, oneBitQuery, oneBitShape } from "./one-bit-space.ts";
 
@@ -40,20 +41,30 @@ const NEAREST = 24;
  *
  * @param sample - stored vectors of the right length; what holds NaN or an infinity is passed over
  */
-export function calibrate(
+export function* calibrate(
   { shape, metric }: { shape: VectorShape; metric: Metric },
   model: OneBitModel,
   sample: readonly Uint8Array[],
-): number {
+): Breathing<number> {
   const step = Math.max(1, sample.length / SAMPLE_MAX);
-  const rows = Array.from({ length: Math.min(sample.length, SAMPLE_MAX) }, (_, i) => sample[Math.floor(i * step)]!)
-    .map((bytes) => codecOf(shape.element).decode(bytes))
-    .filter((row) => row.every(Number.isFinite));
+  const rows: ReturnType<ReturnType<typeof codecOf>["decode"]>[] = [];
+  const norms: number[] = [];
+  for (let i = 0; i < Math.min(sample.length, SAMPLE_MAX); i++) {
+    const row = codecOf(shape.element).decode(sample[Math.floor(i * step)]!);
+    if (row.every(Number.isFinite)) {
+      rows.push(row);
+      norms.push(norm(row));
+    }
+    if ((i + 1) % stepRows(shape.dimensions) === 0) yield;
+  }
   if (rows.length < SAMPLE_MIN) return SPREAD_UNKNOWN;
   const blocks = new OneBitBlocks(oneBitShape(shape, metric, model), rows.length);
   const slot = blocks.take();
-  blocks.write(slot, 0, rows);
-  const world: World = { shape, metric, blocks, slot, rows, norms: rows.map(norm) };
+  for (let i = 0; i < rows.length; i += GROUP_ROWS) {
+    blocks.write(slot, i, rows.slice(i, i + GROUP_ROWS));
+    yield;
+  }
+  const world: World = { shape, metric, blocks, slot, rows, norms };
   const random = numbersFrom(model.seed);
   let spread = 1;
   const pool: number[] = [];
@@ -68,7 +79,7 @@ export function calibrate(
         // Beyond what the column can store.
         continue;
       }
-      errors.push(...errorsOf(world, encoded));
+      errors.push(...(yield* errorsOf(world, encoded)));
     }
     pool.push(...errors);
     spread = Math.max(spread, ...LEVELS.map((level) => atLevel(errors, level)));
@@ -119,7 +130,7 @@ interface World {
 }
 
 /** By how many deviations each of the nearest rows is estimated too low. */
-function errorsOf({ shape, metric, blocks, slot, rows, norms }: World, encoded: Uint8Array): number[] {
+function* errorsOf({ shape, metric, blocks, slot, rows, norms }: World, encoded: Uint8Array): Breathing<number[]> {
   const uppers = [1, 2].map((factor) => {
     const query = oneBitQuery(blocks, { shape, metric }, encoded, factor);
     const scan = blocks.scan({
@@ -140,10 +151,13 @@ function errorsOf({ shape, metric, blocks, slot, rows, norms }: World, encoded: 
   const q = codecOf(shape.element).decode(encoded);
   const qNorm = norm(q);
   if (metric === "cosine" && qNorm === 0) return [];
-  const nearest = rows
-    .map((row, at) => ({ at, distance: distanceOf(metric, dot(row, q), norms[at]!, qNorm) }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, NEAREST);
+  const asked: { at: number; distance: number }[] = [];
+  for (const [at, row] of rows.entries()) {
+    asked.push({ at, distance: distanceOf(metric, dot(row, q), norms[at]!, qNorm) });
+    if ((at + 1) % (4 * stepRows(shape.dimensions)) === 0) yield;
+  }
+  const nearest = asked.sort((a, b) => a.distance - b.distance).slice(0, NEAREST);
+  yield;
   return nearest.flatMap(({ at, distance }) => {
     const deviation = two.byRow[at]! - one.byRow[at]!;
     const error = (one.query.similarityOf(distance) - (one.byRow[at]! - deviation)) / deviation;

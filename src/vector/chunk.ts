@@ -32,10 +32,23 @@ export type Owner = readonly [number, number];
 export class ChunkDamage extends Error {
   /** Whether they are sound, and of a version of the library to come. */
   readonly isNewer: boolean;
+  /** What whoever is told may do. */
+  readonly hint: string =
+    "The answer is right, and the codes are written anew by the next fold. Check the disk if it comes back.";
 
   constructor(what: string, isNewer = false) {
     super(what);
     this.isNewer = isNewer;
+  }
+}
+
+/** The log no longer tells what has happened since the generation on disk. */
+export class LogDamage extends ChunkDamage {
+  override readonly hint =
+    "The answer is right, and the codes are written anew by the next fold. Nobody but the library may delete from the log or alter it.";
+
+  constructor() {
+    super("rows of its log were deleted or altered");
   }
 }
 

@@ -1,4 +1,5 @@
 import { codecOf, type VectorShape } from "../codec/codec.ts";
+import { type Breathing, stepRows } from "../kernel/breathing.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import type { OneBitShape } from "../kernel/one-bit.ts";
 import type { Metric } from "../metric/metric.ts";
@@ -44,12 +45,12 @@ function hasExact({ shape, isExact }: SpaceInput): boolean {
  *
  * @param sample - as for `fitModel`
  */
-export function fitColumn(input: SpaceInput, sample: readonly Uint8Array[]): Uint8Array {
+export function* fitColumn(input: SpaceInput, sample: readonly Uint8Array[]): Breathing<Uint8Array> {
   const { shape, metric } = input;
-  const exact = hasExact(input) ? fitModel(shape, metric, sample) : NO_BYTES;
+  const exact = hasExact(input) ? yield* fitModel(shape, metric, sample) : NO_BYTES;
   if (shape.element === "bit") return exact;
-  const model: OneBitModel = { centre: meanOf(shape, metric, sample), seed: SEED };
-  const spread = calibrate({ shape, metric }, model, sample);
+  const model: OneBitModel = { centre: yield* meanOf(shape, metric, sample), seed: SEED };
+  const spread = yield* calibrate({ shape, metric }, model, sample);
   const padded = exact.length + ((4 - (exact.length % 4)) % 4);
   const bytes = new Uint8Array(padded + HEADER_BYTES + shape.dimensions * 4);
   bytes.set(exact);
@@ -115,10 +116,12 @@ function partsOf(input: SpaceInput, bytes: Uint8Array): Parts | undefined {
 }
 
 /** The mean of what is coded, outliers included: estimates are best about it. */
-function meanOf(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Float32Array {
+function* meanOf(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Breathing<Float32Array> {
+  const step = stepRows(shape.dimensions);
   const sums = new Float64Array(shape.dimensions);
   let count = 0;
-  for (const bytes of sample) {
+  for (const [at, bytes] of sample.entries()) {
+    if ((at + 1) % step === 0) yield;
     const x = codecOf(shape.element).decode(bytes);
     let squares = 0;
     for (let i = 0; i < x.length; i++) squares += x[i]! * x[i]!;

@@ -2,9 +2,10 @@ import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
+import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { CHUNK_FORMAT, ChunkDamage } from "./chunk.ts";
+import { CHUNK_FORMAT, ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
 import {
   encodeManifest,
@@ -17,11 +18,12 @@ import {
   type StoredColumn,
   type Unit,
 } from "./generation.ts";
-import { ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { type BreathingSteps, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
 import { judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
 import { kindsOf, RowBlocks, type Slots, spaceBlockRows } from "./row-blocks.ts";
 import { RowIds, rowId } from "./row-ids.ts";
+import { mergeIds } from "./sorted-ids.ts";
 
 /** What a fold did. */
 export interface FoldResult {
@@ -43,6 +45,8 @@ export interface FoldOptions {
   readonly isWhole: boolean;
   /** Whether every chunk is looked at, and all is written anew where one is damaged. */
   readonly isChecked: boolean;
+  /** Whether `progress` has to tell how many rows there will be. Default false. */
+  readonly isCounted?: boolean;
   /** Fewer rows of the log than this are not worth it, unless what is on disk is of no use. Default 1. */
   readonly leastChanges?: number;
 }
@@ -126,6 +130,8 @@ class FoldNewer extends Error {}
 /** Beyond this growth since its model was fitted a column gets a new one, and all rows new codes. */
 const GROWTH = 2;
 const GROWTH_ROWS = 1000;
+/** Codes in memory that are more changed rows behind than this are left to the next query: reading those would take too long. */
+const CATCH_UP_ROWS = 128;
 /** A segment of which more than this share is gone is written anew. */
 const GONE_SHARE = 1 / 4;
 /** So are segments up to this many times as large as what is written. */
@@ -134,10 +140,8 @@ const MERGE_RATIO = 2;
 const PAGE_ROWS = 64;
 const PAGE_BYTES = 1 << 18;
 /** Rows of the log read at once. */
-const LOG_ROWS = 4096n;
-/** Rows of the log kept before the base, so that a process that stood still for as long needs no reload. */
-const LOG_TAIL = 4096n;
-const TRIM_ROWS = 10_000n;
+const LOG_ROWS = 2048n;
+const TRIM_ROWS = 4000n;
 const CLEAN_CHUNKS = 8;
 
 interface FoldWork extends FoldOptions {
@@ -148,10 +152,13 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
   let result: FoldResult = { outcome: "lost", rows: 0, storedTo: undefined, damage: undefined };
   try {
     const base = yield* slices.begin();
-    const { generation: before, damage } = yield* soundGeneration(slices, options.isChecked);
-    const changed = before && (yield* changedRows(slices, before.manifest, base));
-    const rows = before ? liveRows(before.manifest.segments) : 0;
-    const isGrown = before !== undefined && rows > before.fittedRows * GROWTH + GROWTH_ROWS;
+    const { generation: before, damage: found } = yield* soundGeneration(slices, options.isChecked);
+    const followed = before && (yield* changedRows(slices, before.manifest, base));
+    const damage = followed === "unknown" ? new LogDamage() : found;
+    const changed = typeof followed === "string" ? undefined : followed;
+    const resident = yield* currentCodes(connection, column, CATCH_UP_ROWS);
+    const rows = resident?.codes?.size ?? (before ? liveRows(before.manifest.segments) : 0);
+    const isGrown = before !== undefined && hasOutgrown(before.fittedRows, rows);
     if (before && changed && isCurrent(before.manifest, base, { ...options, isGrown })) {
       result = { outcome: "current", rows: 0, storedTo: before.manifest.base.seq, damage };
       if (options.isWhole) yield* tidy(slices, before.manifest);
@@ -163,8 +170,8 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
       ? yield* planSegments(slices, before, changed)
       : { kept: [], ids: "all" as const, skipped: new Map<bigint, Skip>() };
     const known = isGrown ? undefined : before;
-    const { space, model, fittedRows } = known ?? (yield* newModel(slices, connection, column, before === undefined));
-    const segment = yield* writeSegment(slices, connection, { plan, space, progress: options.progress });
+    const { space, model, fittedRows } = known ?? (yield* newModel(slices, connection, before === undefined));
+    const segment = yield* writeSegment(slices, connection, { ...options, plan, space });
     const segments = [...plan.kept, ...(segment ? [segment] : [])];
     yield* slices.breathe();
     const manifest: Manifest = {
@@ -189,6 +196,10 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
   }
 }
 
+function hasOutgrown(fittedRows: number, rows: number): boolean {
+  return rows > fittedRows * GROWTH + GROWTH_ROWS;
+}
+
 /** Whether what is on disk will do. */
 function isCurrent(
   { base, segments }: Manifest,
@@ -205,12 +216,18 @@ function isCurrent(
 function* writeSegment(
   slices: Slices,
   connection: object,
-  { plan, space, progress }: { plan: Plan; space: ColumnSpace; progress: FoldProgress },
+  {
+    plan,
+    space,
+    progress,
+    isCounted = false,
+  }: Pick<FoldWork, "progress" | "isCounted"> & { plan: Plan; space: ColumnSpace },
 ): Work<Segment | undefined> {
   const { column, generations } = slices;
   const reader = new ColumnReader(column);
   const pageRows = Math.max(4, Math.min(PAGE_ROWS, Math.floor(PAGE_BYTES / vectorBytes(column.shape))));
-  progress.total = plan.ids !== "all" ? plan.ids.length : yield* reader.count();
+  if (plan.ids !== "all") progress.total = plan.ids.length;
+  else if (isCounted) progress.total = yield* slices.breathing(reader.count());
   const writer = new SegmentWriter(generations, space);
   const source = new RowSource(connection, column, space, plan.skipped);
   for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
@@ -273,6 +290,18 @@ class Slices {
     if (this.isOver) yield* this.pause();
   }
 
+  /** Does work with pauses where it may be left. */
+  *breathing<T>(work: BreathingSteps<T>): Work<T> {
+    let next = work.next();
+    while (!next.done) {
+      let answer: unknown;
+      if (next.value) answer = yield next.value;
+      else yield* this.breathe();
+      next = work.next(answer);
+    }
+    return next.value;
+  }
+
   *pause(): Work<void> {
     yield PAUSE;
     this.#end = performance.now() + this.#sliceMs;
@@ -301,7 +330,7 @@ class Slices {
       if (base === undefined) return;
       const [row]: Row[] = yield { type: "rows", sql: `SELECT min(seq) FROM ${this.#log}`, params: [] };
       const first = row?.[0];
-      const end = base - LOG_TAIL;
+      const end = base - BigInt(LOG_TAIL);
       if (typeof first !== "bigint" || first >= end) return;
       const to = first + TRIM_ROWS < end ? first + TRIM_ROWS : end;
       yield { type: "rows", sql: `DELETE FROM ${this.#log} WHERE seq < ?`, params: [to] };
@@ -366,22 +395,25 @@ function damageOf(error: unknown): ChunkDamage {
   return error;
 }
 
-/** Ids of the rows that may differ from the generation, ascending; undefined: all. */
-function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<BigInt64Array | undefined> {
+/** Ids of the rows that may differ from the generation, ascending, or why all may. */
+function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<BigInt64Array | "many" | "unknown"> {
   const { base, segments } = manifest;
-  if (!(yield* slices.hasLog(base)) || to.seq - base.seq > Math.max(1000, liveRows(segments))) return undefined;
-  const ids = new Set<bigint>();
+  if (!(yield* slices.hasLog(base))) return "unknown";
+  if (to.seq - base.seq > Math.max(1000, liveRows(segments))) return "many";
+  const pages: BigInt64Array[] = [];
   for (let seq = base.seq; seq < to.seq; ) {
+    const ids = new Set<bigint>();
     const rows = yield* slices.logBehind(seq, to.seq);
     for (const [at, id] of rows) {
       // Where a number is missing, somebody has deleted it.
-      if (id === null || at !== ++seq) return undefined;
+      if (id === null || at !== ++seq) return "unknown";
       ids.add(id as bigint);
     }
-    if (rows.length === 0) return undefined;
+    if (rows.length === 0) return "unknown";
+    pages.push(BigInt64Array.from(ids).sort());
     yield* slices.breathe();
   }
-  return BigInt64Array.from(ids).sort();
+  return yield* slices.breathing(mergeIds(pages));
 }
 
 interface KnownSpace {
@@ -391,15 +423,22 @@ interface KnownSpace {
   readonly fittedRows: number | undefined;
 }
 
-/** @param isKnownFit - whether the model of what is in memory, which a query has fitted, will do */
-function* newModel(slices: Slices, connection: object, column: IndexedColumn, isKnownFit: boolean): Work<KnownSpace> {
-  const codes = isKnownFit ? (yield* currentCodes(connection, column))?.codes : undefined;
-  const space = codes?.space ?? (yield* fitSpace(column));
-  const { generations } = slices;
+/**
+ * A model for all rows: that of the codes in memory, where a query has fitted it and the column has not outgrown it since.
+ *
+ * @param isAnyFit - whether one that came from disk will do, too
+ */
+function* newModel(slices: Slices, connection: object, isAnyFit: boolean): Work<KnownSpace> {
+  const { column, generations } = slices;
+  const resident = yield* currentCodes(connection, column, CATCH_UP_ROWS);
+  const fit = resident?.codes && { ...resident, rows: resident.codes.size };
+  const isFresh = fit?.fittedRows !== undefined && !hasOutgrown(fit.fittedRows, fit.rows);
+  const known = isFresh || isAnyFit ? fit : undefined;
+  const space = known?.codes.space ?? (yield* slices.breathing(fitSpace(column)));
   const { unit, stamp } = yield* generations.newUnit();
   const model = yield* generations.writeWhole("model", unit, stamp, space.model);
   yield* slices.breathe();
-  return { space, model, fittedRows: undefined };
+  return { space, model, fittedRows: known?.fittedRows };
 }
 
 interface Plan {
@@ -446,21 +485,22 @@ function* planSound(slices: Slices, { manifest, space }: Generation, changed: Bi
     if (isMerged) rows += live;
     (isMerged ? merged : kept).unshift(segment);
   }
-  const ids = new BigInt64Array(rows);
-  ids.set(changed);
-  let count = changed.length;
+  const lists = [changed];
   for (const segment of merged) {
+    const live = new BigInt64Array(liveRows([segment]));
+    let count = 0;
     for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
       const own = yield* idsOf(segment, block);
       own.forEach((id, row) => {
         const at = block * manifest.blockRows + row;
-        if (!segment.gone || (segment.gone[at >> 3]! & (1 << (at & 7))) === 0) ids[count++] = id;
+        if (!segment.gone || (segment.gone[at >> 3]! & (1 << (at & 7))) === 0) live[count++] = id;
       });
     }
+    lists.push(live);
   }
   const skipped = new Map(manifest.skipped);
   for (const id of changed) skipped.delete(id);
-  return { kept, ids: ids.subarray(0, count).sort(), skipped };
+  return { kept, ids: yield* slices.breathing(mergeIds(lists)), skipped };
 }
 
 /** Writes the manifest, checks everything it names, and makes it the current one. */
@@ -509,7 +549,7 @@ class RowSource {
   *write(ids: readonly bigint[], writer: SegmentWriter): Steps<void> {
     if (!this.isCaughtUp) {
       this.isCaughtUp = true;
-      this.#use((yield* currentCodes(this.#connection, this.#column))?.codes);
+      this.#use((yield* currentCodes(this.#connection, this.#column, CATCH_UP_ROWS))?.codes);
     }
     const codes = this.#codes;
     const unread = codes ? ids.filter((id) => codes.whereIs(id) === "onDisk") : ids;

@@ -1,12 +1,11 @@
 import type { Attachment } from "../change/attachment.ts";
 import { type VectorShape, vectorBytes } from "../codec/codec.ts";
-import type { Row, Steps } from "../driver/driver.ts";
+import type { Row, Step, Steps } from "../driver/driver.ts";
 import type { Metric } from "../metric/metric.ts";
 import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
 import { type Identity, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
-import { tableNameOf } from "../schema/names.ts";
 
 /** A vector column of an index that follows every write. */
 export interface IndexedColumn {
@@ -30,11 +29,53 @@ export function indexedColumnOf(attachment: Attachment, vector: VectorDefinition
   return { attachment, definition, table, column, shape: { dimensions, element }, metric, isExact: exact };
 }
 
+/** Steps of a few milliseconds at most each; where nothing is yielded they may be left for a while. */
+export type BreathingSteps<T> = Generator<Step | undefined, T, any>;
+
+/** The same without a pause. */
+export function* withoutPause<T>(work: BreathingSteps<T>): Steps<T> {
+  let next = work.next();
+  while (!next.done) next = next.value ? work.next(yield next.value) : work.next();
+  return next.value;
+}
+
 /** Rows of one statement: a batch of large vectors stays below some megabytes. */
 export const BATCH_ROWS = 256;
 
 /** What has to be known of a column to read its vectors. */
 type ReadColumn = Pick<IndexedColumn, "definition" | "table" | "column" | "shape">;
+/** Ids of one statement that reads no vectors. */
+const ID_PAGE_ROWS = 256;
+/** Rows that one statement counts: each page of the table is read for it. */
+const COUNTED_ROWS = 2048;
+/** Vectors of a sample that one statement reads, and their bytes. */
+const SAMPLE_PAGE_ROWS = 64;
+const SAMPLE_PAGE_BYTES = 1 << 18;
+/** A sample that is nearly as large as wanted will do. */
+const SAMPLE_ENOUGH = 3 / 4;
+/** Rows that are met, as a multiple of those wanted, before a sample is left small: where most have no value. */
+const SAMPLE_MET = 8;
+
+/** Ids between which rows may lie, both included. */
+type Gap = readonly [from: bigint, to: bigint];
+
+/** About `count` places at even distances in gaps, and where what belongs to each ends. */
+function placesIn(gaps: readonly Gap[], count: number): Gap[] {
+  const length = gaps.reduce((sum, [from, to]) => sum + (to - from + 1n), 0n);
+  const distance = length / BigInt(count) + 1n;
+  return gaps.flatMap(([from, to]) => {
+    const places: Gap[] = [];
+    for (let at = from; at <= to; at += distance) {
+      const end = at + distance - 1n;
+      places.push([at, end < to ? end : to]);
+    }
+    return places;
+  });
+}
+
+function everySoMany<T>(all: readonly T[], count: number): T[] {
+  return Array.from({ length: count }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / count)]!);
+}
 
 /** The statements that read a column's vectors by our ids. */
 export class ColumnReader {
@@ -70,18 +111,94 @@ export class ColumnReader {
     return rows.map(([row]) => row as bigint);
   }
 
-  /** Vectors at even distances between the least and the largest id: one look-up each, whatever the size of the table. */
-  *sample(count: number): Steps<Uint8Array[]> {
-    const { id, rows, map } = this.#identity;
-    const { definition, table, shape } = this.#column;
-    const ids = map
-      ? `main.${identifier(tableNameOf(definition.name, "keys"))} AS k`
-      : `main.${identifier(table.name)} AS r`;
-    const at = `CAST(low + (1.0 * high - low) * n / ${count} AS INTEGER)`;
-    const sql = `WITH span (low, high) AS (SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})), step (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step WHERE n < ${count - 1}) SELECT ${this.#vector} FROM ${rows} WHERE ${id} IN (SELECT (SELECT ${id} FROM ${ids} WHERE ${id} >= ${at} ORDER BY ${id} LIMIT 1) FROM span, step)`;
-    const values: Row[] = yield { type: "rows", sql, params: [] };
-    const bytes = vectorBytes(shape);
-    return values.flatMap(([value]) => (value instanceof Uint8Array && value.byteLength === bytes ? [value] : []));
+  /**
+   * Vectors from all over the table, no row twice: `count` of them, or those of all rows where they are fewer. Of a small table
+   * every so many rows; of a larger one those at even distances of ids. Where a few ids lie far from all others, and most of
+   * those places lead to the same rows, what lies between the rows found is looked through again: so it takes some thousand
+   * look-ups, whatever the size of the table and its ids, and the same rows give the same sample.
+   */
+  *sample(count: number): BreathingSteps<Uint8Array[]> {
+    const ids = (yield* this.#few(2 * count)) ?? (yield* this.#spread(count));
+    const chosen = ids.length <= count ? ids : everySoMany(ids, count);
+    const bytes = vectorBytes(this.#column.shape);
+    const page = Math.max(1, Math.min(SAMPLE_PAGE_ROWS, Math.floor(SAMPLE_PAGE_BYTES / bytes)));
+    const vectors: Uint8Array[] = [];
+    for (let i = 0; i < chosen.length; i += page) {
+      for (const [, value] of yield* this.some(chosen.slice(i, i + page))) {
+        const vector = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+        if (vector instanceof Uint8Array && vector.byteLength === bytes) vectors.push(vector);
+      }
+      yield;
+    }
+    return vectors;
+  }
+
+  /** The ids of all rows with a value, ascending; undefined where there are more than `most` rows. */
+  *#few(most: number): BreathingSteps<bigint[] | undefined> {
+    const found: bigint[] = [];
+    let rows = 0;
+    for (let least = -(2n ** 63n); ; ) {
+      const ids = yield* this.idsFrom(least, ID_PAGE_ROWS);
+      rows += ids.length;
+      if (rows > most) return undefined;
+      found.push(...(yield* this.#withValue(ids)));
+      yield;
+      if (ids.length < ID_PAGE_ROWS || ids.at(-1) === 2n ** 63n - 1n) return found;
+      least = ids.at(-1)! + 1n;
+    }
+  }
+
+  /** Ids of rows with a value from all over a large table, ascending. */
+  *#spread(count: number): BreathingSteps<bigint[]> {
+    const found: bigint[] = [];
+    let rows = 0;
+    let gaps = yield* this.#range();
+    // Where a round meets few rows, what it leaves to look through is shorter by as much.
+    while (gaps.length > 0 && found.length < count * SAMPLE_ENOUGH && rows < count * SAMPLE_MET) {
+      const left: Gap[] = [];
+      const places = placesIn(gaps, count);
+      for (let i = 0; i < places.length; i += ID_PAGE_ROWS) {
+        const page = places.slice(i, i + ID_PAGE_ROWS);
+        const met: bigint[] = [];
+        for (const [n, first] of (yield* this.#firstFrom(page)).entries()) {
+          const [, to] = page[n]!;
+          // Nothing lies before the row that was found; what lies behind it is not known.
+          if (first === null || first > to) continue;
+          met.push(first);
+          if (first < to) left.push([first + 1n, to]);
+        }
+        found.push(...(yield* this.#withValue(met)));
+        rows += met.length;
+        yield;
+      }
+      gaps = left;
+    }
+    return [...BigInt64Array.from(found).sort()];
+  }
+
+  /** Where rows may lie: from the least id to the largest. */
+  *#range(): Steps<Gap[]> {
+    const { id, ids } = this.#identity;
+    const sql = `SELECT (SELECT min(${id}) FROM ${ids}), (SELECT max(${id}) FROM ${ids})`;
+    const [row]: Row[] = yield { type: "rows", sql, params: [] };
+    const [low, high] = row as [bigint | null, bigint | null];
+    return low === null || high === null ? [] : [[low, high]];
+  }
+
+  /** For each place the first id from there on, wherever that is; NULL behind the last. */
+  *#firstFrom(places: readonly Gap[]): Steps<(bigint | null)[]> {
+    const { id, ids } = this.#identity;
+    const sql = `SELECT (SELECT ${id} FROM ${ids} WHERE ${id} >= p.value ORDER BY ${id} LIMIT 1) FROM json_each(?) AS p ORDER BY p.key`;
+    const rows: Row[] = yield { type: "rows", sql, params: [`[${places.map(([from]) => from).join(",")}]`] };
+    return rows.map(([first]) => first as bigint | null);
+  }
+
+  /** Those of the ids whose rows have a value. */
+  *#withValue(wanted: readonly bigint[]): Steps<bigint[]> {
+    const { id, rows } = this.#identity;
+    const sql = `SELECT ${id} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND ${this.#vector} IS NOT NULL ORDER BY ${id}`;
+    const found: Row[] = yield { type: "rows", sql, params: [`[${wanted.join(",")}]`] };
+    return found.map(([row]) => row as bigint);
   }
 
   /** Whether the map of keys and ids has every row; a table whose key is the id needs none. */
@@ -93,8 +210,18 @@ export class ColumnReader {
   }
 
   /** Rows of the table. */
-  *count(): Steps<number> {
-    const rows: Row[] = yield { type: "rows", sql: `SELECT count(*) FROM ${this.#identity.ids}`, params: [] };
-    return Number(rows[0]![0]);
+  *count(): BreathingSteps<number> {
+    const { id, ids } = this.#identity;
+    const page = `SELECT ${id} AS id FROM ${ids} WHERE ${id} >= ? ORDER BY ${id} LIMIT ${COUNTED_ROWS}`;
+    const sql = `SELECT count(*), max(id) FROM (${page})`;
+    let rows = 0;
+    for (let least = -(2n ** 63n); ; ) {
+      const [row]: Row[] = yield { type: "rows", sql, params: [least] };
+      const [count, last] = row as [bigint, bigint | null];
+      rows += Number(count);
+      if (Number(count) < COUNTED_ROWS || last === 2n ** 63n - 1n) return rows;
+      least = last! + 1n;
+      yield;
+    }
   }
 }

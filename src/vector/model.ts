@@ -1,4 +1,5 @@
 import { codecOf, type VectorShape } from "../codec/codec.ts";
+import { type Breathing, stepRows } from "../kernel/breathing.ts";
 import { type Matrix, multiplier, transposed } from "../kernel/products.ts";
 import type { Metric } from "../metric/metric.ts";
 
@@ -41,6 +42,8 @@ const QUERIES = 48;
 const SECOND_LOOK_BYTES = 4000;
 /** A rotation has to save this share of the bytes. */
 const GAIN_MIN = 0.25;
+/** Columns of the centre that are sorted in one step. */
+const STEP_COLUMNS = 64;
 
 /**
  * Fits a model to a sample, as bytes. int8 vectors and bits are their own codes: their model is empty.
@@ -48,8 +51,12 @@ const GAIN_MIN = 0.25;
  * @param sample - stored vectors of the right length, up to `SAMPLE_ROWS` of them: more cost time. What holds NaN or an infinity
  * is passed over
  */
-export function fitModel(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Uint8Array {
-  return hasModel(shape) ? modelBytes(fitted(shape, metric, sample)) : new Uint8Array();
+export function* fitModel(
+  shape: VectorShape,
+  metric: Metric,
+  sample: readonly Uint8Array[],
+): Breathing<Uint8Array<ArrayBuffer>> {
+  return hasModel(shape) ? modelBytes(yield* fitted(shape, metric, sample)) : new Uint8Array();
 }
 
 /** Whether bytes are a model of such vectors. */
@@ -61,24 +68,40 @@ function hasModel({ element }: VectorShape): boolean {
   return element === "float32" || element === "float16";
 }
 
-function fitted(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Model {
-  const rows = sample.map((bytes) => directionOf(shape, metric, bytes)).filter((row) => row !== undefined);
-  const centre = medianOf(rows, shape.dimensions);
-  if (shape.dimensions < ROTATED_DIMENSIONS_MIN || rows.length * 2 < SAMPLE_ROWS) return { centre, reflectors: [] };
-  const values = new Float32Array(rows.length * shape.dimensions);
-  const scale = scaleOf(rows);
-  rows.forEach((row, at) => {
-    for (let i = 0; i < row.length; i++) values[at * row.length + i] = (row[i]! - centre[i]!) * scale;
-  });
-  const centred = { rows: rows.length, columns: shape.dimensions, values };
-  const axes = principalAxes(centred);
-  const head = headSize(
-    centred,
-    axes,
-    metric,
-    centre.map((value) => value * scale),
+function* fitted(shape: VectorShape, metric: Metric, sample: readonly Uint8Array[]): Breathing<Model> {
+  const { dimensions } = shape;
+  const step = stepRows(dimensions);
+  // Decoded twice rather than kept as float64, which would take 256 MB for the widest vectors.
+  const rows: Uint8Array[] = [];
+  let largest = 0;
+  for (const [at, bytes] of sample.entries()) {
+    const row = directionOf(shape, metric, bytes);
+    if (row) {
+      rows.push(bytes);
+      for (const value of row) largest = Math.max(largest, Math.abs(value));
+    }
+    if ((at + 1) % step === 0) yield;
+  }
+  // No outlier moves the median far. Of some hundred rows: sorting costs.
+  const few = rows.filter((_, i) => i % Math.ceil(rows.length / CENTRE_ROWS) === 0);
+  const centre = yield* medianOf(
+    few.map((bytes) => directionOf(shape, metric, bytes)!),
+    dimensions,
   );
-  return { centre, reflectors: reflectorsOf(axes.slice(0, head)) };
+  if (dimensions < ROTATED_DIMENSIONS_MIN || rows.length * 2 < SAMPLE_ROWS) return { centre, reflectors: [] };
+  const values = new Float32Array(rows.length * dimensions);
+  // Brings rows of any size to where float32 products neither vanish nor overflow.
+  const scale = largest === 0 ? 1 : 1 / largest;
+  for (const [at, bytes] of rows.entries()) {
+    const row = directionOf(shape, metric, bytes)!;
+    for (let i = 0; i < dimensions; i++) values[at * dimensions + i] = (row[i]! - centre[i]!) * scale;
+    if ((at + 1) % step === 0) yield;
+  }
+  const centred = { rows: rows.length, columns: dimensions, values };
+  const axes = yield* principalAxes(centred);
+  const scaled = centre.map((value) => value * scale);
+  const head = yield* headSize(centred, axes, metric, scaled);
+  return { centre, reflectors: yield* reflectorsOf(axes.slice(0, head)) };
 }
 
 /** The vector that is coded, before it is centred. */
@@ -89,23 +112,16 @@ function directionOf(shape: VectorShape, metric: Metric, bytes: Uint8Array): Flo
   return metric === "cosine" && norm > 0 ? x.map((value) => value / norm) : x;
 }
 
-/** No outlier moves the median far. Of some hundred rows: sorting costs. */
-function medianOf(all: readonly Float64Array[], dimensions: number): Float32Array {
+function* medianOf(rows: readonly Float64Array[], dimensions: number): Breathing<Float32Array> {
   const centre = new Float32Array(dimensions);
-  if (all.length === 0) return centre;
-  const rows = all.filter((_, i) => i % Math.ceil(all.length / CENTRE_ROWS) === 0);
+  if (rows.length === 0) return centre;
   const column = new Float64Array(rows.length);
   for (let i = 0; i < dimensions; i++) {
     for (let at = 0; at < rows.length; at++) column[at] = rows[at]![i]!;
     centre[i] = column.sort()[column.length >> 1]!;
+    if ((i + 1) % STEP_COLUMNS === 0) yield;
   }
   return centre;
-}
-
-/** Brings rows of any size to where float32 products neither vanish nor overflow. */
-function scaleOf(rows: readonly Float64Array[]): number {
-  const largest = rows.reduce((most, row) => row.reduce((a, value) => Math.max(a, Math.abs(value)), most), 0);
-  return largest === 0 ? 1 : 1 / largest;
 }
 
 /**
@@ -113,31 +129,32 @@ function scaleOf(rows: readonly Float64Array[]): number {
  *
  * @see Halko, Martinsson, Tropp, "Finding structure with randomness", 2011, algorithm 4.4, started from rows of the data
  */
-function principalAxes(centred: Matrix): Float64Array[] {
+function* principalAxes(centred: Matrix): Breathing<Float64Array[]> {
   const { rows, columns } = centred;
   const most = Math.min(HEAD_MAX, columns / 2, MODEL_BYTES_MAX / 4 / columns, rows / 4);
   const count = Math.floor(most / HEAD_STEP) * HEAD_STEP;
   const multiply = multiplier();
-  const turned = transposed(centred);
-  let axes = orthonormalised(
+  const turned = yield* transposed(centred);
+  let axes = yield* orthonormalised(
     Array.from({ length: count }, (_, j) => rowOf(centred, Math.floor(((j + 0.5) * rows) / count))),
   );
   for (let round = 0; round < ROUNDS && axes.length > 0; round++) {
-    const along = multiply(matrixOf(axes), centred);
-    const pulled = multiply(along, turned);
-    axes = orthonormalised(axes.map((_, j) => rowOf(pulled, j)));
+    const along = yield* multiply(matrixOf(axes), centred);
+    const pulled = yield* multiply(along, turned);
+    axes = yield* orthonormalised(axes.map((_, j) => rowOf(pulled, j)));
   }
   return axes;
 }
 
 /** Gram and Schmidt, each vector freed from those before it; what is left of nothing but rounding is dropped. */
-function orthonormalised(vectors: Float64Array[]): Float64Array[] {
+function* orthonormalised(vectors: Float64Array[]): Breathing<Float64Array[]> {
   const axes: Float64Array[] = [];
   for (const vector of vectors) {
     const length = Math.sqrt(dot(vector, vector));
     for (const axis of axes) subtract(vector, axis, dot(vector, axis));
     const left = Math.sqrt(dot(vector, vector));
     if (left > length * 1e-5) axes.push(vector.map((value) => value / left));
+    yield;
   }
   return axes;
 }
@@ -146,7 +163,12 @@ function orthonormalised(vectors: Float64Array[]): Float64Array[] {
  * How many axes make the cheapest head, or 0 where reading whole rows is as cheap. Rows of the sample are queries; the nearest
  * other row stands for the k-th nearest of all: as it is with one row in `SAMPLE_ROWS` wanted.
  */
-function headSize(centred: Matrix, axes: readonly Float64Array[], metric: Metric, centre: Float32Array): number {
+function* headSize(
+  centred: Matrix,
+  axes: readonly Float64Array[],
+  metric: Metric,
+  centre: Float32Array,
+): Breathing<number> {
   const { rows, columns } = centred;
   if (axes.length < HEAD_STEP) return 0;
   const multiply = multiplier();
@@ -156,35 +178,31 @@ function headSize(centred: Matrix, axes: readonly Float64Array[], metric: Metric
     return metric === "l2" ? y : y.map((value, i) => value + centre[i]!);
   });
   const axisMatrix = matrixOf(axes);
-  const heads = multiply(centred, axisMatrix).values;
-  const queryHeads = multiply(matrixOf(asked), axisMatrix).values;
-  const similarities = multiply(matrixOf(asked), centred).values;
+  const heads = (yield* multiply(centred, axisMatrix)).values;
+  const queryHeads = (yield* multiply(matrixOf(asked), axisMatrix)).values;
+  const similarities = (yield* multiply(matrixOf(asked), centred)).values;
   const count = axes.length;
-  const squares = Float64Array.from({ length: rows }, (_, i) => dot(rowOf(centred, i), rowOf(centred, i)));
+  const squares = new Float64Array(rows);
+  const step = stepRows(columns);
+  for (let i = 0; i < rows; i++) {
+    const row = rowOf(centred, i);
+    squares[i] = dot(row, row);
+    if ((i + 1) % step === 0) yield;
+  }
   const offsets = squares.map((square) => (metric === "l2" ? -square / 2 : 0));
   const left = new Int32Array(count / HEAD_STEP);
   for (const [n, row] of queries.entries()) {
-    let threshold = Number.NEGATIVE_INFINITY;
-    for (let i = 0; i < rows; i++) {
-      if (i !== row) threshold = Math.max(threshold, similarities[n * rows + i]! + offsets[i]!);
-    }
-    const p = asked[n]!;
-    const squareOfQuery = dot(p, p);
-    for (let i = 0; i < rows; i++) {
-      let estimate = offsets[i]!;
-      let tail = squares[i]!;
-      let queryTail = squareOfQuery;
-      for (let j = 0; j < count; j++) {
-        const z = heads[i * count + j]!;
-        const r = queryHeads[n * count + j]!;
-        estimate += z * r;
-        tail -= z * z;
-        queryTail -= r * r;
-        if ((j + 1) % HEAD_STEP > 0) continue;
-        if (estimate + Math.sqrt(Math.max(tail, 0) * Math.max(queryTail, 0)) >= threshold)
-          left[(j + 1) / HEAD_STEP - 1]!++;
-      }
-    }
+    const query = asked[n]!;
+    countLeft(left, {
+      row,
+      queryHead: queryHeads.subarray(n * count, (n + 1) * count),
+      squareOfQuery: dot(query, query),
+      similarities: similarities.subarray(n * rows, (n + 1) * rows),
+      heads,
+      squares,
+      offsets,
+    });
+    yield;
   }
   let best = 0;
   let least = columns * (1 - GAIN_MIN);
@@ -199,14 +217,55 @@ function headSize(centred: Matrix, axes: readonly Float64Array[], metric: Metric
   return best;
 }
 
+interface Asked {
+  /** The row of the sample that is asked for. */
+  readonly row: number;
+  readonly queryHead: Float32Array;
+  readonly squareOfQuery: number;
+  /** With each row. */
+  readonly similarities: Float32Array;
+  readonly heads: Float32Array;
+  readonly squares: Float64Array;
+  readonly offsets: Float64Array;
+}
+
+/** Counts for each size of a head the rows that it leaves in doubt. Not a generator: such loops are compiled better. */
+function countLeft(
+  left: Int32Array,
+  { row, queryHead, squareOfQuery, similarities, heads, squares, offsets }: Asked,
+): void {
+  const rows = squares.length;
+  const count = queryHead.length;
+  let threshold = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < rows; i++) {
+    if (i !== row) threshold = Math.max(threshold, similarities[i]! + offsets[i]!);
+  }
+  for (let i = 0; i < rows; i++) {
+    let estimate = offsets[i]!;
+    let tail = squares[i]!;
+    let queryTail = squareOfQuery;
+    for (let j = 0; j < count; j++) {
+      const z = heads[i * count + j]!;
+      const r = queryHead[j]!;
+      estimate += z * r;
+      tail -= z * z;
+      queryTail -= r * r;
+      if ((j + 1) % HEAD_STEP > 0) continue;
+      if (estimate + Math.sqrt(Math.max(tail, 0) * Math.max(queryTail, 0)) >= threshold)
+        left[(j + 1) / HEAD_STEP - 1]!++;
+    }
+  }
+}
+
 /**
  * Mirrors that turn the axes, which are orthonormal, into the first coordinates, up to their signs.
  *
  * @see Householder, "Unitary triangularization of a nonsymmetric matrix", 1958
  */
-function reflectorsOf(axes: readonly Float64Array[]): Float32Array[] {
+function* reflectorsOf(axes: readonly Float64Array[]): Breathing<Float32Array[]> {
   const turned = axes.map((axis) => axis.slice());
-  return turned.map((axis, j) => {
+  const reflectors: Float32Array[] = [];
+  for (const [j, axis] of turned.entries()) {
     // What the mirrors before have left in front of place j is nothing but rounding.
     axis.fill(0, 0, j);
     const length = Math.sqrt(dot(axis, axis));
@@ -215,8 +274,10 @@ function reflectorsOf(axes: readonly Float64Array[]): Float32Array[] {
     const scale = Math.sqrt(2 / dot(axis, axis));
     const reflector = Float32Array.from(axis, (value) => value * scale);
     for (const other of turned.slice(j + 1)) subtract(other, reflector, dot(other, reflector));
-    return reflector;
-  });
+    reflectors.push(reflector);
+    yield;
+  }
+  return reflectors;
 }
 
 function matrixOf(rows: readonly Float64Array[]): Matrix {
@@ -270,11 +331,8 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
   const isWhole =
     version === VERSION && stored === dimensions && bytes.byteLength === HEADER_BYTES + 4 * dimensions * (1 + count!);
   if (!isWhole) return undefined;
-  const rows = Array.from({ length: 1 + count! }, (_, row) =>
-    Float32Array.from({ length: dimensions }, (_, i) =>
-      view.getFloat32(HEADER_BYTES + 4 * (row * dimensions + i), true),
-    ),
-  );
+  const values = new Float32Array(bytes.slice(HEADER_BYTES).buffer);
+  const rows = Array.from({ length: 1 + count! }, (_, row) => values.slice(row * dimensions, (row + 1) * dimensions));
   const [centre, ...reflectors] = rows as [Float32Array, ...Float32Array[]];
   const isSound = centre.every(Number.isFinite) && count! % HEAD_STEP === 0 && reflectors.every(isReflector);
   return isSound ? { centre, reflectors } : undefined;

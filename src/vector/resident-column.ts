@@ -3,10 +3,10 @@ import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { ChunkDamage } from "./chunk.ts";
+import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
 import { Generations, isSameKinds } from "./generation.ts";
-import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { BATCH_ROWS, type BreathingSteps, ColumnReader, type IndexedColumn, withoutPause } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
 import { type ReadCodes, ResidentCodes } from "./resident-codes.ts";
@@ -30,6 +30,8 @@ export interface ResidentColumn {
   readonly storedTo: bigint | undefined;
   /** The row of the log up to which the codes go. */
   readonly knownTo: bigint;
+  /** Rows that the model of these codes was fitted to, where that was done for them; undefined where it came from disk. */
+  readonly fittedRows: number | undefined;
   /** Whether the generation on disk is damaged. */
   readonly needsFold: boolean;
 }
@@ -42,6 +44,7 @@ interface Cached extends Held {
   /** Where in the log the codes stand. */
   cursor: LogCursor;
   storedTo: bigint | undefined;
+  fittedRows: number | undefined;
   /** The generation that was current when the codes were loaded, or refused: a later one may be of more use. */
   generation: bigint | undefined;
   /** The budget they were last held to. */
@@ -94,6 +97,7 @@ export function* residentCodes(
     needsFold: false,
     cursor: [],
     storedTo: undefined,
+    fittedRows: undefined,
     generation: undefined,
     budgetBytes,
     heldBytes: 0,
@@ -135,8 +139,16 @@ export function* residentCodes(
   return residentOf(cached);
 }
 
-/** The cached codes, brought up to the snapshot of these steps; undefined where there are none that can be. */
-export function* currentCodes(connection: object, column: IndexedColumn): Steps<Resident | undefined> {
+/**
+ * The cached codes, brought up to the snapshot of these steps; undefined where there are none that can be.
+ *
+ * @param most - with more changed rows than this they stay as they are, and none are given; by default all that pays is read
+ */
+export function* currentCodes(
+  connection: object,
+  column: IndexedColumn,
+  most = Number.POSITIVE_INFINITY,
+): Steps<Resident | undefined> {
   const { definition, attachment } = column;
   const caches = connections.get(connection);
   const key = keyOf(column);
@@ -148,9 +160,10 @@ export function* currentCodes(connection: object, column: IndexedColumn): Steps<
     const head = yield* new Generations(column).head();
     return head?.generation === cached.generation ? residentOf(cached) : undefined;
   }
-  const most = Math.max(CHANGES_MIN, Math.floor(codes.size * CHANGES_SHARE));
-  const change = yield* followLog(tableNameOf(definition.name, "log"), cached.cursor, most);
+  const worth = Math.max(CHANGES_MIN, Math.floor(codes.size * CHANGES_SHARE));
+  const change = yield* followLog(tableNameOf(definition.name, "log"), cached.cursor, Math.min(worth, most));
   if (change.type === "none") return residentOf(cached);
+  if (change.type === "all" && !change.isUnknown && most < worth) return undefined;
   // Taken out until it is whole again: an error on the way must not leave half a patch behind.
   cached.drop();
   if (change.type !== "rows") return undefined;
@@ -210,10 +223,15 @@ export function heldOf(connection: object, column: HeldColumn): ResidentCodes | 
   return connections.get(connection)?.get(keyOf(column))?.codes;
 }
 
-/** Brings a sample of vectors into the space their column is coded in. */
-export function* fitSpace(column: IndexedColumn): Steps<ColumnSpace> {
+/**
+ * The space that suits a sample of a column's vectors. Where it yields nothing it may be left for a while: the rows may change
+ * meanwhile, since a space decides nothing but speed.
+ */
+export function* fitSpace(column: IndexedColumn): BreathingSteps<ColumnSpace> {
   const sample = yield* new ColumnReader(column).sample(SAMPLE_ROWS);
-  return columnSpace(column, fitColumn(column, sample));
+  const model = yield* fitColumn(column, sample);
+  yield;
+  return columnSpace(column, model);
 }
 
 interface Room {
@@ -223,7 +241,8 @@ interface Room {
   has(bytes: number): boolean;
 }
 
-type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> & Partial<Pick<Cached, "refusal" | "needsFold">>;
+type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> &
+  Partial<Pick<Cached, "refusal" | "needsFold" | "fittedRows">>;
 
 /** The codes of the generation on disk, or undefined where there is none that can be relied on. */
 function* openStored(
@@ -243,6 +262,7 @@ function* openStored(
     const most = Math.max(CHANGES_MIN, Math.floor(rows * CHANGES_SHARE));
     const cursor: LogCursor = [{ ...head.base, id: null }];
     const change = yield* followLog(tableNameOf(definition.name, "log"), cursor, most);
+    if (change.type === "all" && change.isUnknown) throw new LogDamage();
     if (change.type === "all" || change.type === "lost") return undefined;
     const model = yield* generations.model(manifest.model);
     if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
@@ -284,9 +304,7 @@ export function reportDamage(
     code: "CORRUPTION",
     index: definition.name,
     message: `index ${definition.name}, column ${column}: ${damage.message}; the table is read instead`,
-    hint: damage.isNewer
-      ? "Update drizzle-vector here, or keep older versions away from this database."
-      : "The answer is right, and the codes are written anew by the next fold. Check the disk if it comes back.",
+    hint: damage.isNewer ? "Update drizzle-vector here, or keep older versions away from this database." : damage.hint,
   } as const;
   reportOnce(connection, event, send);
 }
@@ -313,7 +331,7 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
       needsFold: false,
     };
   }
-  const codes = new ResidentCodes(yield* fitSpace(column));
+  const codes = new ResidentCodes(yield* withoutPause(fitSpace(column)));
   room.begin(codes);
   let taken = 0;
   yield* new ColumnReader(column).all((batch) => {
@@ -322,7 +340,7 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
     taken = codes.bytes;
   });
   codes.finishLoad();
-  return { codes, cursor: start.cursor, storedTo: undefined };
+  return { codes, cursor: start.cursor, storedTo: undefined, fittedRows: codes.size };
 }
 
 function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bigint>): Steps<void> {
@@ -338,8 +356,8 @@ function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bi
   }
 }
 
-function residentOf({ codes, refusal, needsFold, storedTo, cursor }: Cached): Resident {
-  return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq } : { refusal, needsFold };
+function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {
+  return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows } : { refusal, needsFold };
 }
 
 function keyOf({ definition, column, shape, metric }: HeldColumn): string {

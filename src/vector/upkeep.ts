@@ -26,8 +26,8 @@ interface Upkeep {
 
 const upkeeps: WeakMap<object, Upkeep> = processWide("upkeep-1", () => new WeakMap());
 
-/** A slice holds up the event loop, and other writers, for about so long. */
-const SLICE_MS = 10;
+/** A slice is to hold up the event loop, and other writers, for 10 ms at most: its last step and COMMIT come on top of this. */
+const SLICE_MS = 6;
 const PAUSE_MS = 5;
 const DELAY_MS = 20;
 const MISSES_MAX = 12;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { encodeVector } from "../../src/codec/codec.ts";
+import { atOnce } from "../../src/kernel/breathing.ts";
 import { type CoderInput, wasmCoder } from "../../src/kernel/coder.ts";
 import { multiplier, scalarProducts } from "../../src/kernel/products.ts";
 import { scalarCoder } from "../../src/kernel/scalar-coder.ts";
@@ -87,8 +88,8 @@ test.each([
   });
   const multiply = multiplier();
   for (const [a, b] of [[matrix(n), matrix(m)] as const, [matrix(n), matrix(n)] as const]) {
-    const product = multiply(a, b);
-    const expected = scalarProducts(a, b);
+    const product = atOnce(multiply(a, b));
+    const expected = atOnce(scalarProducts(a, b));
     expect([product.rows, product.columns]).toEqual([a.rows, b.rows]);
     for (const [i, value] of expected.values.entries()) expect(product.values[i]).toBeCloseTo(value, 5);
   }

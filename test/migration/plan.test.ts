@@ -330,7 +330,8 @@ describe("ensure", () => {
     const nonces = db.prepare("SELECT nonce FROM _dv_s_log").pluck().all();
     db.exec("DELETE FROM _dv_s_log");
     db.exec("UPDATE docs SET embedding = NULL WHERE id = 1");
-    expect(log(db)).toEqual([[1, 1]]);
+    // Every row may differ, says what the trigger leaves; then the update.
+    expect(rows(db, "SELECT id FROM _dv_s_log").flat()).toEqual([null, 1]);
     expect(nonces).not.toContain(db.prepare("SELECT nonce FROM _dv_s_log").pluck().get());
   });
 

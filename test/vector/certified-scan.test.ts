@@ -309,13 +309,10 @@ describe("what others do to the file", () => {
     expect(explain()).toMatchObject(certified);
   });
 
-  test("a log that was cleared is not followed, and the table answers until something is written", () => {
+  test("a log that is cleared says that every row may differ", () => {
     const { client, ids, explain } = filled();
     ids();
     client.exec("delete from docs where id = 1; delete from _dv_ix_log");
-    expect(ids()).toEqual([2]);
-    expect(explain()).toMatchObject({ plan: "bare scan", fallback: "the log of index ix has been cleared" });
-    client.exec("update docs set v = x'0000404000004040'");
     expect(ids()).toEqual([2]);
     expect(explain()).toMatchObject(certified);
   });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { codecOf, type Element, encodeVector, type VectorShape } from "../../src/codec/codec.ts";
+import { atOnce } from "../../src/kernel/breathing.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { referenceDistance } from "../../src/metric/reference.ts";
@@ -11,7 +12,7 @@ import { seeded } from "../helpers/databases.ts";
 
 /** @param mirrors - any vectors: what they are mirrored by decides how tight the bounds are, and never whether they hold */
 function codeSpace(shape: VectorShape, metric: Metric, sample: Uint8Array[], mirrors: ArrayLike<number>[] = []) {
-  const model = fitModel(shape, metric, sample);
+  const model = atOnce(fitModel(shape, metric, sample));
   if (mirrors.length === 0) return spaceOfModel(shape, metric, model);
   const { centre } = readModel(model, shape.dimensions)!;
   const reflectors = mirrors.map((mirror, j) => {

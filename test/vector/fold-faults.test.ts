@@ -1,5 +1,7 @@
+import { createClient } from "@libsql/client";
 import { describe, expect, test, vi } from "vitest";
-import { IndexFormatError, nearest, optimize, release } from "../../src/index.ts";
+import { IndexFormatError, nearest, optimize, release, status, verify } from "../../src/index.ts";
+import { LOG_TAIL } from "../../src/migration/log-triggers.ts";
 import { CHUNK_FORMAT, encodeChunk, ownerOf } from "../../src/vector/chunk.ts";
 import { seeded } from "../helpers/databases.ts";
 import { App, type Connection, chunks, fold, until } from "../helpers/folding.ts";
@@ -208,31 +210,93 @@ describe("what a newer version has written is never overwritten", () => {
   }
 });
 
-describe("a log that somebody has cut", () => {
-  test.each([
+describe("a log that somebody has cut or altered", () => {
+  const small = () => {
+    const app = new App({ rows: 300, dimensions: 4 });
+    fold(app.first);
+    return app;
+  };
+  const cuts = [
     ["all of it", "DELETE FROM _dv_ix_log"],
     ["all up to the generation", "DELETE FROM _dv_ix_log WHERE seq <= (SELECT seq FROM _dv_ix_head)"],
     ["the row the generation stands on", "DELETE FROM _dv_ix_log WHERE seq = (SELECT seq FROM _dv_ix_head)"],
     ["a row in the middle", "DELETE FROM _dv_ix_log WHERE seq = (SELECT seq + 2 FROM _dv_ix_head)"],
     ["all but the last", "DELETE FROM _dv_ix_log WHERE seq < (SELECT max(seq) FROM _dv_ix_log)"],
-  ])("%s", async (_, sql) => {
-    const app = foldedApp();
+    ["all behind the generation", "DELETE FROM _dv_ix_log WHERE seq > (SELECT seq FROM _dv_ix_head)"],
+    ["the last", "DELETE FROM _dv_ix_log WHERE seq = (SELECT max(seq) FROM _dv_ix_log)"],
+    [
+      "the last, and the row that tells of it, one by one",
+      "DELETE FROM _dv_ix_log WHERE seq = (SELECT max(seq) FROM _dv_ix_log); DELETE FROM _dv_ix_log WHERE seq = (SELECT max(seq) FROM _dv_ix_log); DELETE FROM _dv_ix_log WHERE id IS NULL",
+    ],
+    ["ids that are altered", "UPDATE _dv_ix_log SET id = 250 WHERE seq > (SELECT seq FROM _dv_ix_head)"],
+    ["a nonce that is altered", "UPDATE _dv_ix_log SET nonce = 1 WHERE seq = (SELECT max(seq) FROM _dv_ix_log)"],
+    [
+      "a row put in the place of another, with recursive triggers",
+      "PRAGMA recursive_triggers = ON; INSERT OR REPLACE INTO _dv_ix_log (seq, id) SELECT seq + 2, 250 FROM _dv_ix_head",
+    ],
+  ] as const;
+
+  test.each(cuts)("%s", async (_, sql) => {
+    const app = small();
     const live = app.connect();
     app.expectExact(live);
     app.put(0, 5);
     app.expectExact(live);
     app.put(5, 10);
+    // It has not seen the last rows, nor has anybody else but the writer.
     app.first.client.exec(sql);
-    for (const connection of [app.connect(), live]) app.expectExact(connection);
+    const told = app.connect();
+    for (const connection of [told, told, live]) expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(told.events).toEqual([expect.objectContaining(corruption)]);
+    expect((await verify(told.db, app.index)).problems).toMatchObject([{ code: "LOG_LOST" }]);
+    expect((await status(told.db))[0]!.vectors[0]!.problem).toMatch(/^(the log does not|rows of the log)/);
     app.put(20, 25);
     for (const connection of [app.connect(), live]) expect(app.expectExact(connection)).toMatchObject(certified);
-    expect(await optimize(app.first.db, app.index)).toMatchObject({ rows: 4300 });
-    for (const connection of [app.connect(), live]) expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(await optimize(live.db, app.index)).toMatchObject({ rows: 300 });
+    const after = app.connect();
+    for (const connection of [after, live]) expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(after.events).toEqual([]);
+    expect(await verify(after.db, app.index)).toMatchObject({ ok: true });
   });
 
-  test("a cleared log begins again with the next fold, also where nothing is written", async () => {
-    const app = foldedApp();
+  test("by another driver, while no connection is open", async () => {
+    const app = small();
+    app.put(0, 5);
+    const other = createClient({ url: `file:${app.file}` });
+    await other.execute("DELETE FROM _dv_ix_log WHERE seq > (SELECT seq FROM _dv_ix_head)");
+    other.close();
+    expect(app.expectExact(app.connect())).toMatchObject(certified);
+    expect(app.expectExact(app.first)).toMatchObject(certified);
+  });
+
+  test("inside a transaction that is rolled back: nothing has happened", () => {
+    const app = small();
+    app.put(0, 5);
+    app.first.client.exec("BEGIN; DELETE FROM _dv_ix_log");
+    expect(app.expectExact(app.first)).toMatchObject(certified);
+    app.first.client.exec("ROLLBACK");
+    const cold = app.connect();
+    for (const connection of [cold, app.first]) app.expectExact(connection);
+    expect(cold.events).toEqual([]);
+  });
+
+  test("an automatic fold heals a cut log, however small the index", async () => {
+    const app = new App({ rows: 40 });
+    fold(app.first);
+    app.put(0, 5);
     app.first.client.exec("DELETE FROM _dv_ix_log");
+    const live = app.connect({}, { maintenance: "auto" });
+    expect(app.expectExact(live)).toMatchObject(certified);
+    await until(() => live.events.some(({ code }) => code === "FOLD"));
+    expect(live.events.map(({ code }) => code)).toEqual(["CORRUPTION", "FOLD"]);
+    const after = app.connect({ readonly: true });
+    expect(app.expectExact(after)).toMatchObject(certified);
+    expect(after.events).toEqual([]);
+  });
+
+  test("a log without a row, cleared without its trigger, begins again with the next fold", async () => {
+    const app = small();
+    app.first.client.exec(withoutTriggers(app, "DELETE FROM _dv_ix_log"));
     const cold = app.connect({}, { maintenance: "auto" });
     expect(app.expectExact(cold)).toMatchObject({
       plan: "bare scan",
@@ -243,14 +307,27 @@ describe("a log that somebody has cut", () => {
     expect(app.expectExact(app.connect({ readonly: true }))).toMatchObject(certified);
   });
 
-  test("rows cut off behind the generation: who has followed them reads them again", () => {
-    const app = foldedApp();
+  test("what folds delete of it themselves is no cut", () => {
+    const app = small();
     const live = app.connect();
-    app.put(0, 5);
     app.expectExact(live);
-    app.first.client.exec("DELETE FROM _dv_ix_log WHERE seq > (SELECT seq FROM _dv_ix_head)");
-    expect(app.expectExact(live)).toMatchObject(certified);
+    const grow = app.first.client.prepare(
+      "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 9000) INSERT INTO _dv_ix_log (id) SELECT i % 50 FROM n",
+    );
+    grow.run();
+    fold(app.first);
+    const log = app.first.client.prepare("SELECT count(*), count(id) FROM _dv_ix_log").raw();
+    expect(log.get()).toEqual([LOG_TAIL + 1, LOG_TAIL + 1]);
+    const cold = app.connect();
+    for (const connection of [cold, live]) expect(app.expectExact(connection)).toMatchObject(certified);
+    expect([...cold.events, ...live.events]).toEqual([]);
   });
+
+  function withoutTriggers({ first: { client } }: App, sql: string): string {
+    const triggers = client.prepare("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '_dv_ix_log'");
+    const drop = "DROP TRIGGER _dv_ix_logdelete; DROP TRIGGER _dv_ix_logupdate";
+    return [drop, sql, ...triggers.pluck().all()].join("; ");
+  }
 });
 
 test("an automatic fold heals as well, and tells of damage that no query has met", async () => {

@@ -1,7 +1,8 @@
 import { eq, sql } from "drizzle-orm";
 import { describe, expect, test, vi } from "vitest";
 import { nearest, optimize } from "../../src/index.ts";
-import { App, type Connection, chunks, fold, KEYS, SlowFold } from "../helpers/folding.ts";
+import { heldOf } from "../../src/vector/resident-column.ts";
+import { App, type Connection, chunks, columnOf, fold, KEYS, SlowFold } from "../helpers/folding.ts";
 
 // Many small databases, on a machine that may have other things to do.
 vi.setConfig({ testTimeout: 60_000 });
@@ -184,6 +185,19 @@ describe("a fold writes what has changed", () => {
     expect(app.expectExact(app.connect())).toMatchObject(certified);
   });
 
+  test("and the one that a query has fitted since, where there is one", () => {
+    const app = new App({ rows: 200 });
+    fold(app.first);
+    const before = modelOf(app.first);
+    app.put(200, 1700);
+    app.expectExact(app.first);
+    const { model } = heldOf(app.first.client, columnOf(app.first))!.space;
+    expect(model).not.toEqual(before);
+    expect(fold(app.first)).toMatchObject({ outcome: "folded", rows: 1700 });
+    expect(modelOf(app.first)).toEqual(model);
+    expect(app.expectExact(app.connect())).toMatchObject(certified);
+  });
+
   test("the log is cut behind the generation, but for a tail that spares other processes a reload", () => {
     const app = new App({ rows: 3000 });
     const length = () => app.first.client.prepare("SELECT count(*) FROM _dv_ix_log").pluck().get();
@@ -223,6 +237,27 @@ describe("slices are short", () => {
     app.expectExact(app.connect(), { queries: 1 });
   });
 
+  test("a model is fitted in many, while rows change; undisturbed it is the one that a query fits at once", () => {
+    const app = new App({ rows: 2100, dimensions: 64 });
+    const other = app.connect();
+    app.expectExact(other, { queries: 1 });
+    const slow = new SlowFold(app.connect());
+    for (let n = 0; n < 100; n++) expect(slow.step()).toBe(true);
+    // Nothing is written yet.
+    expect(chunks(app.first)).toEqual([]);
+    expect(slow.finish()).toMatchObject({ outcome: "folded", rows: 2100 });
+    expect(modelOf(app.first)).toEqual(heldOf(other.client, columnOf(other))!.space.model);
+
+    const disturbed = new SlowFold(app.first, { isWhole: true });
+    app.put(2100, 5300);
+    for (let n = 0; disturbed.step(); n++) {
+      if (n < 300) app.put((n * 37) % 5300, ((n * 37) % 5300) + 2);
+      if (n % 50 === 0) app.first.client.exec(`DELETE FROM t WHERE id = ${n}`);
+    }
+    expect(disturbed.result).toMatchObject({ outcome: "folded" });
+    expect(app.expectExact(app.connect())).toMatchObject(certified);
+  });
+
   test("rows may come, change and go between any two of them", () => {
     const app = new App({ rows: 600 });
     for (const isWhole of [false, true]) {
@@ -242,3 +277,12 @@ describe("slices are short", () => {
     }
   });
 });
+
+/** The model of the current generation. */
+function modelOf({ client }: Connection): Uint8Array {
+  const kind = "substr(bytes, 7, 1) = x'02'";
+  const bytes = client
+    .prepare(`SELECT bytes FROM _dv_ix_chunks WHERE ${kind} ORDER BY generation DESC LIMIT 1`)
+    .pluck();
+  return new Uint8Array((bytes.get() as Buffer).subarray(48));
+}

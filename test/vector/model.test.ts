@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { atOnce } from "../../src/kernel/breathing.ts";
 import { codeSpace } from "../../src/vector/code-space.ts";
-import { fitModel, isModel, readModel, SAMPLE_ROWS } from "../../src/vector/model.ts";
+import { fitModel as fitting, isModel, readModel, SAMPLE_ROWS } from "../../src/vector/model.ts";
 import { seeded } from "../helpers/databases.ts";
+
+const fitModel = (...args: Parameters<typeof fitting>) => atOnce(fitting(...args));
 
 const DIMENSIONS = 128;
 const SHAPE = { element: "float32", dimensions: DIMENSIONS } as const;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { encodeVector } from "../../src/codec/codec.ts";
+import { atOnce } from "../../src/kernel/breathing.ts";
 import { GROUP_ROWS, OneBitBlocks, oneBitBytes, wasmOneBitKernel } from "../../src/kernel/one-bit.ts";
 import { scalarOneBitKernel } from "../../src/kernel/scalar-one-bit.ts";
 import type { Metric } from "../../src/metric/metric.ts";
@@ -213,7 +214,7 @@ describe("recall", () => {
       );
       const shape = { dimensions, element: "float32" } as const;
       const sample = world.rows.slice(0, 1000).map((row) => encodeVector(row, shape, "row"));
-      const factor = calibrate({ shape, metric }, { centre: meanOf(world.rows), seed: SEED }, sample);
+      const factor = atOnce(calibrate({ shape, metric }, { centre: meanOf(world.rows), seed: SEED }, sample));
       expect(factor).toBeGreaterThanOrEqual(1);
       expect(factor).toBeLessThan(1.5);
       const blocks = blocksOf(world, "wasm", 1024);
@@ -244,6 +245,6 @@ describe("recall", () => {
     expect(factorFor(0.5, 1)).toBe(0.5);
     const shape = { dimensions: 8, element: "float32" } as const;
     const few = vectors(10, 8, 1).map((row) => encodeVector(row, shape, "row"));
-    expect(calibrate({ shape, metric: "l2" }, { centre: new Float32Array(8), seed: 1 }, few)).toBe(1.25);
+    expect(atOnce(calibrate({ shape, metric: "l2" }, { centre: new Float32Array(8), seed: 1 }, few))).toBe(1.25);
   });
 });

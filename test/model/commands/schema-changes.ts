@@ -79,8 +79,10 @@ export const schemaChanges = {
       ...triggers.map(([, sql]) => sql),
     ]);
   },
-  /** Somebody cuts the log, clears it, or says that every row may differ. */
+  /** Somebody cuts the log at either end, alters or clears it, or says that every row may differ. */
   cutLog: (s) => {
+    if (s.a === 1) return s.exec(`DELETE FROM _dv_ix_log WHERE seq > (SELECT max(seq) FROM _dv_ix_log) - ${s.b}`);
+    if (s.a === 2) return s.exec(`UPDATE _dv_ix_log SET id = ${s.b} WHERE seq % 2 = 1`);
     if (s.a > 5) return s.exec(`DELETE FROM _dv_ix_log WHERE seq < (SELECT max(seq) FROM _dv_ix_log) - ${s.b}`);
     return s.exec(s.a === 0 ? "DELETE FROM _dv_ix_log" : "INSERT INTO _dv_ix_log (id) VALUES (NULL)");
   },
