@@ -406,8 +406,8 @@ function* changedRows(slices: Slices, manifest: Manifest, to: LogPlace): Work<Bi
     const rows = yield* slices.logBehind(seq, to.seq);
     for (const [at, id] of rows) {
       // Where a number is missing, somebody has deleted it.
-      if (id === null || at !== ++seq) return "unknown";
-      ids.add(id as bigint);
+      if (typeof id !== "bigint" || at !== ++seq) return "unknown";
+      ids.add(id);
     }
     if (rows.length === 0) return "unknown";
     pages.push(BigInt64Array.from(ids).sort());
