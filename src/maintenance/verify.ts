@@ -242,7 +242,7 @@ function* compareText(
   const { id, ids, rows } = identity;
   const content = `${contentOf(definition.name)} AS f`;
   const nth = (expression: string, source: string) =>
-    `SELECT * FROM (SELECT ${expression} AS id FROM ${source} WHERE ${expression} >= ${from} ORDER BY 1 LIMIT 1 OFFSET ${limit - 1})`;
+    `SELECT nth.id AS id FROM (SELECT ${expression} AS id FROM ${source} WHERE ${expression} >= ${from} ORDER BY 1 LIMIT 1 OFFSET ${limit - 1}) AS nth`;
   // As far as `limit` rows or `limit` texts reach, whichever is less far; NULL: neither has so many.
   const [last] = (yield* firstRow(
     `SELECT CAST(min(id) AS TEXT) FROM (${nth(id, ids)} UNION ALL ${nth("f.id", content)})`,

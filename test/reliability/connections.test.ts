@@ -150,7 +150,7 @@ describe("61: databases without a file", () => {
   });
 });
 
-test("63: defaultSafeIntegers, unsafeMode and verbose change no answer", async () => {
+test("63: defaultSafeIntegers, unsafeMode, verbose and the names SQLite gives to columns change no answer", async () => {
   const statements: unknown[] = [];
   const { client, db } = open(fileOf("integer", "wal"), { verbose: (sql) => statements.push(sql) });
   client.defaultSafeIntegers(true);
@@ -158,6 +158,10 @@ test("63: defaultSafeIntegers, unsafeMode and verbose change no answer", async (
   expectAnswers({ client, db }, APPS.integer);
   write(client, "integer", 5, 60);
   expectAnswers({ client, db }, APPS.integer);
+  client.pragma("short_column_names = OFF");
+  client.pragma("full_column_names = ON");
+  write(client, "integer", 6, 60);
+  await expectInStep(client, APPS.integer);
   expect(statements.length).toBeGreaterThan(0);
 });
 
