@@ -243,7 +243,7 @@ function realVectors(name: string, { base, queries, metric }: (typeof REAL)[stri
   const all = readVectors(base);
   const kept = Math.floor(all.length * 0.8);
   const rows = all.slice(0, kept);
-  const own = queries ? readVectors(queries).filter((query) => query.some((value) => value !== 0)) : all.slice(kept);
+  const own = (queries ? readVectors(queries) : all.slice(kept)).filter(isDirected);
   const some = own.slice(0, queryCount);
   let next = kept;
   return {
@@ -255,10 +255,16 @@ function realVectors(name: string, { base, queries, metric }: (typeof REAL)[stri
   };
 }
 
+/** A vector of zeros, as of a text without known words, is no query. */
+function isDirected(vector: Float32Array): boolean {
+  return vector.some((value) => value !== 0);
+}
+
 /** Rows moved towards others, by a little or by much. */
 function mixtures(rows: readonly Float32Array[], count: number): Float32Array[] {
   const random = seeded(seed + 9);
-  const pick = () => rows[Math.floor(random() * rows.length)]!;
+  const directed = rows.filter(isDirected);
+  const pick = () => directed[Math.floor(random() * directed.length)]!;
   return Array.from({ length: Math.max(0, count) }, () => {
     const [a, b, c, share] = [pick(), pick(), pick(), random()];
     return a.map((value, i) => value + share * (b[i]! - c[i]!));
