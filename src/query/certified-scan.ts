@@ -7,6 +7,7 @@ import { isSameName } from "../schema/names.ts";
 import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
+import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
@@ -184,6 +185,7 @@ function* scanCodes(
     }
     if (!(error instanceof CodesContradicted)) throw error;
     once.forget(connection);
+    yield* distrust(connection, column);
     return { refusal: `the codes contradict the table: ${error.message}`, isFault: true };
   }
 }

@@ -7,6 +7,7 @@ import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { CHUNK_FORMAT, ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
+import { checkTrust } from "./distrust.ts";
 import {
   encodeManifest,
   Generations,
@@ -152,7 +153,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
   let result: FoldResult = { outcome: "lost", rows: 0, storedTo: undefined, damage: undefined };
   try {
     const base = yield* slices.begin();
-    const { generation: before, damage: found } = yield* soundGeneration(slices, options.isChecked);
+    const { generation: before, damage: found } = yield* soundGeneration(slices, connection, options.isChecked);
     const followed = before && (yield* changedRows(slices, before.manifest, base));
     const damage = followed === "unknown" ? new LogDamage() : found;
     const changed = typeof followed === "string" ? undefined : followed;
@@ -359,6 +360,7 @@ interface Generation extends KnownSpace {
 /** The current generation, unless it is damaged or of another state of the schema: then all is written anew. */
 function* soundGeneration(
   slices: Slices,
+  connection: object,
   isChecked: boolean,
 ): Work<{ generation?: Generation; damage: ChunkDamage | undefined }> {
   const { column, generations } = slices;
@@ -366,6 +368,7 @@ function* soundGeneration(
   const head = yield* generations.head();
   if (!head?.base) return none;
   try {
+    checkTrust(connection, column, head.generation);
     const manifest = yield* generations.manifest(head);
     if (manifest.schemaVersion !== column.attachment.schemaVersion) return none;
     const bytes = yield* generations.model(manifest.model);

@@ -5,6 +5,7 @@ import { processWide } from "../driver/process-wide.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
+import { checkTrust } from "./distrust.ts";
 import { Generations, isSameKinds } from "./generation.ts";
 import { BATCH_ROWS, type BreathingSteps, ColumnReader, type IndexedColumn, withoutPause } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
@@ -256,6 +257,7 @@ function* openStored(
   try {
     const head = yield* generations.head();
     if (!head?.base) return undefined;
+    checkTrust(connection, column, head.generation);
     const manifest = yield* generations.manifest(head);
     if (manifest.schemaVersion !== attachment.schemaVersion) return undefined;
     const rows = manifest.segments.reduce((sum, segment) => sum + segment.rows, 0);

@@ -95,6 +95,29 @@ describe.each(["model", "bits", "manifest"] as const)("a byte of the %s is flipp
 });
 
 describe("chunks that are sound and not those that are meant", () => {
+  test("codes of other vectors, with a header and a checksum that fit", async () => {
+    const app = foldedApp();
+    const all = app.first.client.prepare("SELECT generation, part, bytes FROM _dv_ix_chunks").all() as any[];
+    for (const { generation, part } of all.filter(({ bytes }) => bytes.readUInt16LE(6) === 4)) {
+      alter(app.first, [generation, part], (bytes) => {
+        const count = bytes.readUInt32LE(36);
+        const place = { unit: bytes.readBigInt64LE(16), stamp: bytes.readBigInt64LE(24), part, count };
+        // Of half the length: the nearest rows lie nearer than their codes say.
+        const heads = Int8Array.from(new Int8Array(bytes.buffer, bytes.byteOffset + 48, count * 16), (x) => x / 2);
+        const payload = Buffer.concat([Buffer.from(heads.buffer), bytes.subarray(48 + heads.length)]);
+        return Buffer.from(encodeChunk({ kind: "codes", owner: ownerOf("ix", "v"), ...place }, payload));
+      });
+    }
+    const hurt = app.connect();
+    app.expectExact(hurt);
+    expect(app.expectExact(hurt)).toMatchObject(certified);
+    expect(hurt.events.map(({ code }) => code)).toEqual(["FALLBACK", "CORRUPTION"]);
+    await optimize(hurt.db, app.index);
+    const after = app.connect({ readonly: true });
+    expect(app.expectExact(after)).toMatchObject(certified);
+    expect(after.events).toEqual([]);
+  });
+
   test("the same part of another index on the same table shape", async () => {
     const app = foldedApp();
     const other = foldedApp();
