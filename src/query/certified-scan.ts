@@ -383,7 +383,7 @@ function* walk(
   let k = 2 * wanted + WALK_ROWS;
   if (k > Math.min(rowsMax, codes.size)) return undefined;
   const allMs = yield* matching.expected(codes.size);
-  if (allMs() < (codes.size * codes.space.headBytes) / SCAN_BYTES_PER_MS) return undefined;
+  if (allMs() < (codes.size * codes.space.headBytes) / SCAN_BYTES_PER_MS + ROUND_MS) return undefined;
   const start = performance.now();
   const rescoring = yield* begin(wanted, bounds);
   const seen = new Set<bigint>();

@@ -285,11 +285,22 @@ export class ResidentCodes {
 
   /** An empty selection of rows, to be searched among. */
   selection(): Selection {
-    return new Selection(this.#codes.capacity, (id) => {
+    const { capacity } = this.#codes;
+    const find = (id: RowId) => {
       const at = this.#find(id);
-      if (at !== undefined && !isGone(this.#blockOf(at), at % this.#codes.capacity)) return at;
+      if (at !== undefined && !isGone(this.#blockOf(at), at % capacity)) return at;
       return this.#skipped.size === 0 ? undefined : this.#skipped.get(BigInt(id));
-    });
+    };
+    const [segment, ...others] = this.#segments;
+    if (!segment || others.length > 0 || this.#gone > 0) return new Selection(capacity, find);
+    const { from, rows, least, most } = segment;
+    const isGapless = most - least === rows - 1 && Number.isSafeInteger(least) && Number.isSafeInteger(most);
+    if (!isGapless) return new Selection(capacity, find);
+    // Many ids are looked up at once: where they follow each other, their places are known.
+    const start = from * capacity - least;
+    return new Selection(capacity, (id) =>
+      typeof id === "number" && id >= least && id <= most ? start + id : find(id),
+    );
   }
 
   /** Undefined where more than `most` rows survive. */
