@@ -13,7 +13,8 @@ const library = [
 const once = [
   "test/{codec,kernel,vector,model,crash,fuzz,foreign,reliability}/**",
   "test/conformance/**",
-  "test/query/search-hostile.test.ts",
+  "test/query/{search-hostile,recall}.test.ts",
+  "test/migration/triggers-model.test.ts",
   "test/maintenance/tune.test.ts",
   "test/cli/*.test.ts",
 ];

@@ -90,9 +90,8 @@ describe("tune", () => {
   test("counts by distance, and leaves the row that is the query out: copies of a row are as good as it", async () => {
     const { client, db } = openVectors({ rows: 40 });
     client.exec("UPDATE items SET vec = (SELECT vec FROM items WHERE id = 1)");
-    const { settings, recommendation } = await tune(db, itemsSearch, { column: "embedding", queries: 10 });
+    const { settings } = await tune(db, itemsSearch, { column: "embedding", queries: 10 });
     expect(settings.map(({ measured }) => measured.mean)).toEqual(settings.map(() => 1));
-    expect(recommendation.recall).toBe(1);
   });
 
   test("the same seed draws the same rows, another one others", async () => {

@@ -90,11 +90,14 @@ test("tune measures, tells what it found in a table and a plot, and stores nothi
   expect(output).toContain("docs_search.embedding: 60 vectors, limit 10, 20 rows as queries, seed 1");
   expect(output).toMatch(/^recall +found +worst 5 % +median ms +p95 ms +re-scored +read +plan/m);
   expect(output).toMatch(/^exact +1\.0000 +1\.00 +\d+\.\d\d +\d+\.\d\d +\d+ +\S+ k?B +certified scan/m);
-  expect(output).toContain("recommended exact search: ");
+  expect(output).toMatch(/^recommended (exact search|recall): /m);
   expect(output).toContain("hint        nearest is exact where a query names no recall");
   expect(code).toBe(0);
   const json = JSON.parse((await app.cli("tune", "--json", "--store", "--sample", "5")).output);
-  expect(json).toMatchObject([{ column: "embedding", rows: 60, recommendation: { recall: 1 }, stored: null }]);
+  expect(json).toMatchObject([{ column: "embedding", rows: 60 }]);
+  // Which is faster is for the clock to say.
+  const [{ recommendation, stored }] = json;
+  expect(stored === null).toBe(recommendation.recall === 1);
 });
 
 test("tune asks the queries of a file, and names the line of a bad one", async () => {
