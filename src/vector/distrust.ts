@@ -1,7 +1,7 @@
 import type { Steps } from "../driver/driver.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { ChunkDamage } from "./chunk.ts";
-import { Generations, type StoredColumn } from "./generation.ts";
+import { columnKey, Generations, type StoredColumn } from "./generation.ts";
 
 /** Generations that a connection does not use any more, by column. */
 const distrusted: WeakMap<object, Map<string, bigint>> = processWide("distrusted-1", () => new WeakMap());
@@ -11,17 +11,13 @@ export function* distrust(connection: object, column: StoredColumn): Steps<void>
   const head = yield* new Generations(column).head();
   if (!head?.base) return;
   const known = distrusted.get(connection) ?? new Map<string, bigint>();
-  known.set(keyOf(column), head.generation);
+  known.set(columnKey(column), head.generation);
   distrusted.set(connection, known);
 }
 
 /** @throws {ChunkDamage} when the connection does not use this generation any more */
 export function checkTrust(connection: object, column: StoredColumn, generation: bigint): void {
-  if (distrusted.get(connection)?.get(keyOf(column)) === generation) {
+  if (distrusted.get(connection)?.get(columnKey(column)) === generation) {
     throw new ChunkDamage("the codes on disk contradict the table");
   }
-}
-
-function keyOf({ definition, column }: StoredColumn): string {
-  return `${definition.name}\0${column}`;
 }

@@ -62,6 +62,11 @@ const SKIPS: readonly Skip[] = ["wrongLength", "notFinite", "notAVector"];
 /** What names a column's chunks. */
 export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
 
+/** What tells the columns of a database from each other. */
+export function columnKey({ definition, column }: StoredColumn): string {
+  return `${definition.name}\0${column}`;
+}
+
 /**
  * Bytes of chunks for each element of a throwaway array. As in driver/better-sqlite3.ts, it fills V8's nursery in time: chunks that
  * a search reads from disk lie outside of it, and would else be freed by collections of the whole heap, for a quarter of its time.

@@ -6,7 +6,7 @@ import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
-import { Generations, isSameKinds } from "./generation.ts";
+import { columnKey, Generations, isSameKinds } from "./generation.ts";
 import { BATCH_ROWS, type BreathingSteps, ColumnReader, type IndexedColumn, withoutPause } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
@@ -362,8 +362,9 @@ function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }:
   return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows } : { refusal, needsFold };
 }
 
-function keyOf({ definition, column, shape, metric }: HeldColumn): string {
-  return `${shape.element} ${shape.dimensions} ${metric} ${definition.name}\0${column}`;
+function keyOf(column: HeldColumn): string {
+  const { shape, metric } = column;
+  return `${shape.element} ${shape.dimensions} ${metric} ${columnKey(column)}`;
 }
 
 function cachesOf(connection: object): Map<string, Cached> {

@@ -2,6 +2,7 @@ import type { Driver } from "../driver/driver.ts";
 import { maintenanceOf, reportOnce, reportQuietly } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { clearLeftOvers, Fold, type FoldResult } from "./fold.ts";
+import { columnKey } from "./generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "./indexed-column.ts";
 import { noteStored, type Resident, reportDamage } from "./resident-column.ts";
 
@@ -50,7 +51,7 @@ function start(driver: Driver, column: IndexedColumn, options: { isChecked: bool
   const { connection } = driver;
   if (!driver.tryWrite || maintenanceOf(connection) === "manual") return;
   const { jobs, failures } = upkeepOf(connection);
-  const key = `${column.definition.name}\0${column.column}`;
+  const key = columnKey(column);
   if (jobs.has(key) || (failures.get(key)?.until ?? 0) > performance.now()) return;
   const fold = new Fold(connection, column, { sliceMs: SLICE_MS, isWhole: false, ...options });
   const job: Job = { driver, column, fold, start: performance.now(), misses: 0, timer: undefined };
