@@ -90,6 +90,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
         return [];
       }),
     tryWrite: <T>(steps: () => Steps<T>) => tryWrite(client, () => drive(steps(), answer)),
+    checkpoint: () => checkpoint(client),
     defineFunction(name, call) {
       client.function(name, { deterministic: true, varargs: true }, call);
     },
@@ -195,14 +196,14 @@ function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "
   if (!client.open) return "closed";
   if (client.readonly) return "readonly";
   if (client.inTransaction) return "busy";
-  let timeout: unknown;
+  const undo: string[] = [];
   let hasBegun = false;
   try {
-    timeout = prepare(client, "PRAGMA busy_timeout").all()[0]![0];
-    prepare(client, "PRAGMA busy_timeout = 0").all();
+    undo.push(setTo0(client, "busy_timeout"));
     client.prepare("BEGIN EXCLUSIVE").run();
     hasBegun = true;
     const value = work();
+    undo.push(setTo0(client, AUTOCHECKPOINT));
     client.prepare("COMMIT").run();
     return { value };
   } catch (error) {
@@ -214,8 +215,28 @@ function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "
     if (client.open) {
       // SQLite itself ends the transaction on a few errors, a full disk among them.
       if (client.inTransaction) client.prepare("ROLLBACK").run();
-      if (timeout !== undefined) restore(client, `PRAGMA busy_timeout = ${timeout}`);
+      for (const pragma of undo) restore(client, pragma);
     }
+  }
+}
+
+const AUTOCHECKPOINT = "wal_autocheckpoint";
+
+/** What sets a number of the connection back to what it was. */
+function setTo0(client: Database, name: string): string {
+  const [row] = prepare(client, `PRAGMA ${name}`).all();
+  prepare(client, `PRAGMA ${name} = 0`).all();
+  return `PRAGMA ${name} = ${row![0]}`;
+}
+
+/** As after a COMMIT of SQLite's own accord, nothing is lost where it cannot be done: the log stays, and is moved another time. */
+function checkpoint(client: Database): void {
+  if (!client.open || client.readonly || client.inTransaction) return;
+  try {
+    const [row] = prepare(client, `PRAGMA ${AUTOCHECKPOINT}`).all();
+    if (Number(row![0]) > 0) prepare(client, "PRAGMA main.wal_checkpoint(PASSIVE)").all();
+  } catch (error) {
+    if (!isBusy(error) && !String(Object(error).code).startsWith("SQLITE_")) throw error;
   }
 }
 

@@ -125,13 +125,18 @@ export interface Driver<TKind extends Kind = Kind> {
   /**
    * Runs all steps in one write transaction of its own, if it can begin without waiting for a lock: neither while the app has
    * a transaction or a statement open on the connection, nor while another connection writes. Undefined where the driver
-   * cannot.
+   * cannot. The COMMIT does not move a write-ahead log into the file, which can take longer than all else: see `checkpoint`.
    *
    * @returns what the steps returned; `busy` where they have not begun and may later; `closed`; or `readonly`, and nothing of
    * them stays
    * @throws what they throw, and what SQLite does where it cannot write; nothing of them stays
    */
   readonly tryWrite?: <T>(steps: () => Steps<T>) => { readonly value: T } | "busy" | "closed" | "readonly";
+  /**
+   * Moves what a write-ahead log holds into the file, as far as that can be done without waiting, unless the app has turned
+   * SQLite's own checkpoints off. Undefined where `tryWrite` is.
+   */
+  readonly checkpoint?: () => void;
   /** Makes an SQL function; undefined where the driver cannot. */
   readonly defineFunction?: (name: string, call: (...args: any[]) => unknown) => void;
 }

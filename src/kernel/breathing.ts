@@ -12,7 +12,7 @@ export function atOnce<T>(work: Breathing<T>): T {
 }
 
 /** Numbers that some plain loop gets through in well below a millisecond. */
-const STEP_NUMBERS = 1 << 16;
+const STEP_NUMBERS = 1 << 15;
 
 /** How many rows of so many numbers make a step. */
 export function stepRows(dimensions: number): number {

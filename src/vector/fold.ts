@@ -5,7 +5,7 @@ import type { RowCode } from "../kernel/coder.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { CHUNK_FORMAT, ChunkDamage, LogDamage } from "./chunk.ts";
+import { CHUNK_FORMAT, ChunkDamage, LogDamage, PAYLOAD_BYTES } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, isColumnModel } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
 import {
@@ -70,11 +70,18 @@ export interface FoldProgress {
  */
 export class Fold {
   readonly progress: FoldProgress = { done: 0, total: undefined };
+  readonly #slices: Slices;
   readonly #work: Work<FoldResult>;
   #isOver = false;
 
   constructor(connection: object, column: IndexedColumn, options: FoldOptions) {
-    this.#work = fold(new Slices(column, options.sliceMs), connection, column, { ...options, progress: this.progress });
+    this.#slices = new Slices(column, options.sliceMs);
+    this.#work = fold(this.#slices, connection, column, { ...options, progress: this.progress });
+  }
+
+  /** Bytes it has written so far. */
+  get written(): number {
+    return this.#slices.generations.written;
   }
 
   /** One slice; the result with the last. Not to be called again after that, nor after an error: what it wrote is gone. */
@@ -138,11 +145,13 @@ const GONE_SHARE = 1 / 4;
 /** So are segments up to this many times as large as what is written. */
 const MERGE_RATIO = 2;
 /** Rows looked at before the clock is, and bytes of their vectors. */
-const PAGE_ROWS = 64;
-const PAGE_BYTES = 1 << 18;
+const PAGE_ROWS = 32;
+const PAGE_BYTES = 1 << 17;
 /** Rows of the log read at once. */
 const LOG_ROWS = 2048n;
 const TRIM_ROWS = 4000n;
+/** What it takes to write a chunk of 1 MB and to commit it. */
+const CHUNK_MS = 4;
 const CLEAN_CHUNKS = 8;
 
 interface FoldWork extends FoldOptions {
@@ -230,21 +239,24 @@ function* writeSegment(
   if (plan.ids !== "all") progress.total = plan.ids.length;
   else if (isCounted) progress.total = yield* slices.breathing(reader.count());
   const writer = new SegmentWriter(generations, space);
-  const source = new RowSource(connection, column, space, plan.skipped);
+  const source = new RowSource(slices, connection, space, plan.skipped);
   for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
+    const most = Math.min(pageRows, writer.room);
     const ids: bigint[] =
       plan.ids === "all"
-        ? yield* reader.idsFrom(least, pageRows)
-        : Array.from(plan.ids.subarray(progress.done, progress.done + pageRows));
+        ? yield* reader.idsFrom(least, most)
+        : Array.from(plan.ids.subarray(progress.done, progress.done + most));
     if (ids.length > 0) yield* source.write(ids, writer);
     progress.done += ids.length;
     const last: bigint | undefined = ids.at(-1);
-    least = ids.length < pageRows || last === 2n ** 63n - 1n ? undefined : last! + 1n;
-    if (!slices.isOver) continue;
-    yield* slices.pause();
-    source.isCaughtUp = false;
+    least = ids.length < most || last === 2n ** 63n - 1n ? undefined : last! + 1n;
+    if (writer.room === 0 || least === undefined) {
+      yield* slices.reserve(CHUNK_MS);
+      yield* writer.flush();
+    }
+    yield* slices.breathe();
   }
-  return yield* writer.finish();
+  return writer.segment;
 }
 
 /** The pauses of a fold, and what has to be as it was after each. */
@@ -253,6 +265,8 @@ class Slices {
   readonly generations: Generations;
   readonly #sliceMs: number;
   readonly #log: string;
+  /** How many slices have ended. */
+  number = 0;
   #end = 0;
   #seen: LogPlace | undefined;
   head: { generation: bigint; format: number } | undefined;
@@ -291,6 +305,12 @@ class Slices {
     if (this.isOver) yield* this.pause();
   }
 
+  /** Makes sure that what comes next, and its COMMIT, fit into the slice: where less is left of it, they have one of their own. */
+  *reserve(ms: number): Work<void> {
+    if (performance.now() + ms > this.#end) yield* this.pause();
+    this.#end -= ms;
+  }
+
   /** Does work with pauses where it may be left. */
   *breathing<T>(work: BreathingSteps<T>): Work<T> {
     let next = work.next();
@@ -305,6 +325,7 @@ class Slices {
 
   *pause(): Work<void> {
     yield PAUSE;
+    this.number++;
     this.#end = performance.now() + this.#sliceMs;
     const head = yield* this.generations.head();
     const isSame = (yield* this.hasLog(this.#seen!)) && head?.generation === this.head?.generation;
@@ -438,10 +459,25 @@ function* newModel(slices: Slices, connection: object, isAnyFit: boolean): Work<
   const isFresh = fit?.fittedRows !== undefined && !hasOutgrown(fit.fittedRows, fit.rows);
   const known = isFresh || isAnyFit ? fit : undefined;
   const space = known?.codes.space ?? (yield* slices.breathing(fitSpace(column)));
-  const { unit, stamp } = yield* generations.newUnit();
-  const model = yield* generations.writeWhole("model", unit, stamp, space.model);
-  yield* slices.breathe();
+  const model = yield* writeUnit(generations, "model", space.model, () => slices.reserve(CHUNK_MS));
   return { space, model, fittedRows: known?.fittedRows };
+}
+
+/** Writes bytes that need not be read row by row, with a pause before each chunk where one is given. */
+function* writeUnit(
+  generations: Generations,
+  kind: "manifest" | "model",
+  bytes: Uint8Array,
+  pause?: () => Work<void>,
+): Work<Unit> {
+  const { unit, stamp } = yield* generations.newUnit();
+  const count = Math.max(1, Math.ceil(bytes.length / PAYLOAD_BYTES));
+  for (let part = 0; part < count; part++) {
+    if (pause) yield* pause();
+    const payload = bytes.subarray(part * PAYLOAD_BYTES, (part + 1) * PAYLOAD_BYTES);
+    yield* generations.write({ kind, unit, stamp, part, count }, payload);
+  }
+  return { generation: unit, stamp, parts: count };
 }
 
 interface Plan {
@@ -513,10 +549,9 @@ function* flip(slices: Slices, manifest: Manifest): Work<void> {
     if (!(yield* generations.isWhole(unit))) throw new FoldLost();
   }
   if (!(yield* slices.hasLog(manifest.base))) throw new FoldLost();
-  const { unit, stamp } = yield* generations.newUnit();
-  yield* generations.writeWhole("manifest", unit, stamp, encodeManifest(manifest));
-  yield* generations.flip(unit, manifest.base);
-  slices.head = { generation: unit, format: CHUNK_FORMAT };
+  const { generation } = yield* writeUnit(generations, "manifest", encodeManifest(manifest));
+  yield* generations.flip(generation, manifest.base);
+  slices.head = { generation, format: CHUNK_FORMAT };
 }
 
 /** Deletes chunks that nothing names any more, and rows of the log that nothing needs. */
@@ -533,32 +568,34 @@ function unitsOf(generation: bigint, { model, segments }: Manifest): bigint[] {
 
 /** Gives the codes of rows: those in memory where they are current, else from the table. */
 class RowSource {
-  isCaughtUp = false;
+  readonly #slices: Slices;
   readonly #connection: object;
-  readonly #column: IndexedColumn;
   readonly #space: ColumnSpace;
   readonly #skipped: Map<bigint, Skip>;
   #codes: ResidentCodes | undefined;
   #seen: ResidentCodes | undefined;
   #isUsable = false;
+  /** The slice in which the codes were last seen to be current. */
+  #slice = -1;
 
-  constructor(connection: object, column: IndexedColumn, space: ColumnSpace, skipped: Map<bigint, Skip>) {
+  constructor(slices: Slices, connection: object, space: ColumnSpace, skipped: Map<bigint, Skip>) {
+    this.#slices = slices;
     this.#connection = connection;
-    this.#column = column;
     this.#space = space;
     this.#skipped = skipped;
   }
 
   *write(ids: readonly bigint[], writer: SegmentWriter): Steps<void> {
-    if (!this.isCaughtUp) {
-      this.isCaughtUp = true;
-      this.#use((yield* currentCodes(this.#connection, this.#column, CATCH_UP_ROWS))?.codes);
+    const { column, number } = this.#slices;
+    if (this.#slice !== number) {
+      this.#slice = number;
+      this.#use((yield* currentCodes(this.#connection, column, CATCH_UP_ROWS))?.codes);
     }
     const codes = this.#codes;
     const unread = codes ? ids.filter((id) => codes.whereIs(id) === "onDisk") : ids;
     const values = new Map<bigint, Uint8Array | Skip>();
     if (unread.length > 0) {
-      const read = yield* new ColumnReader(this.#column).some(unread);
+      const read = yield* new ColumnReader(column).some(unread);
       for (const [id, value] of read) values.set(id as bigint, judge(value, this.#space));
     }
     const vectors = unread.map((id) => values.get(id)).filter((value) => value instanceof Uint8Array);
@@ -572,7 +609,6 @@ class RowSource {
         if (typeof code === "string") this.#skipped.set(id, code);
         else if (!writer.add(id, code, value as Uint8Array)) this.#skipped.set(id, "notFinite");
       } else if (how !== "inMemory" && how !== "absent") this.#skipped.set(id, how);
-      if (writer.isFull) yield* writer.flush();
     }
   }
 
@@ -603,8 +639,9 @@ class SegmentWriter {
     this.#ids = new BigInt64Array(this.#blocks.capacity);
   }
 
-  get isFull(): boolean {
-    return this.#count === this.#blocks.capacity;
+  /** Rows that may be added before `flush`. */
+  get room(): number {
+    return this.#blocks.capacity - this.#count;
   }
 
   copy(codes: ResidentCodes, id: bigint) {
@@ -623,6 +660,7 @@ class SegmentWriter {
 
   *flush(): Steps<void> {
     const count = this.#count;
+    if (count === 0) return;
     const { unit, stamp } = this.#unit
       ? { unit: this.#unit.generation, stamp: this.#unit.stamp }
       : yield* this.#generations.newUnit();
@@ -638,9 +676,8 @@ class SegmentWriter {
     this.#count = 0;
   }
 
-  /** The segment; undefined where it has no rows. */
-  *finish(): Steps<Segment | undefined> {
-    if (this.#count > 0) yield* this.flush();
+  /** What has been written; undefined where there were no rows. */
+  get segment(): Segment | undefined {
     return this.#unit && { ...this.#unit, rows: this.#rows, gone: undefined };
   }
 }

@@ -1,7 +1,7 @@
 import type { Row, Steps } from "../driver/driver.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { CHUNK_FORMAT, ChunkDamage, decodeChunk, encodeChunk, type Owner, ownerOf, PAYLOAD_BYTES } from "./chunk.ts";
+import { CHUNK_FORMAT, ChunkDamage, decodeChunk, encodeChunk, type Owner, ownerOf } from "./chunk.ts";
 import type { ColumnSpace } from "./column-space.ts";
 import type { IndexedColumn } from "./indexed-column.ts";
 import type { BlockSource, Skip, StoredBlock } from "./resident-codes.ts";
@@ -77,6 +77,8 @@ let ballast: number[] = [];
 /** The chunks of one column. */
 export class Generations {
   readonly column: StoredColumn;
+  /** Bytes of the chunks that `write` has written. */
+  written = 0;
   readonly #head: string;
   readonly #chunks: string;
   #newest = 0n;
@@ -185,16 +187,7 @@ export class Generations {
     const sql = `INSERT INTO ${this.#chunks} ("column", generation, part, bytes) VALUES (?, ?, ?, ?)`;
     const bytes = encodeChunk({ ...chunk, owner: this.owner }, payload);
     yield { type: "rows", sql, params: [this.column.column, chunk.unit, BigInt(chunk.part), bytes] };
-  }
-
-  /** Writes a unit of bytes that need not be read row by row. */
-  *writeWhole(kind: "manifest" | "model", unit: bigint, stamp: bigint, bytes: Uint8Array): Steps<Unit> {
-    const count = Math.max(1, Math.ceil(bytes.length / PAYLOAD_BYTES));
-    for (let part = 0; part < count; part++) {
-      const payload = bytes.subarray(part * PAYLOAD_BYTES, (part + 1) * PAYLOAD_BYTES);
-      yield* this.write({ kind, unit, stamp, part, count }, payload);
-    }
-    return { generation: unit, stamp, parts: count };
+    this.written += bytes.length;
   }
 
   /** Whether all chunks of a unit are still there: another process may have taken them for left-overs. */

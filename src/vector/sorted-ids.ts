@@ -1,7 +1,7 @@
 import type { Breathing } from "../kernel/breathing.ts";
 
 /** Ids merged in one step. */
-const STEP_IDS = 1 << 14;
+const STEP_IDS = 1 << 12;
 
 /** All ids of ascending lists, once each and ascending. */
 export function* mergeIds(lists: readonly BigInt64Array[]): Breathing<BigInt64Array> {
@@ -11,6 +11,7 @@ export function* mergeIds(lists: readonly BigInt64Array[]): Breathing<BigInt64Ar
     for (let i = 0; i < runs.length; i += 2) {
       const [a, b] = [runs[i]!, runs[i + 1]];
       longer.push(b ? yield* merged(a, b) : a);
+      yield;
     }
     runs = longer;
   }

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
@@ -187,6 +188,26 @@ test("a column that nobody asks does not keep the log of its index from being cu
   await aWhile();
   expect(events).toHaveLength(2);
 });
+
+test.each([1000, 0])(
+  "with wal_autocheckpoint = %s its write-ahead log is moved into the file as the app wants it",
+  async (pages) => {
+    const app = new App({ rows: 6000, dimensions: 1024 });
+    const live = app.connect({}, auto);
+    const { client } = live;
+    client.pragma("wal_checkpoint(TRUNCATE)");
+    client.pragma(`wal_autocheckpoint = ${pages}`);
+    app.expectExact(live, { queries: 1 });
+    await until(() => codes(live).length === 1);
+    const written = chunks(live).reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(written).toBeGreaterThan(6_000_000);
+    const log = statSync(`${app.file}-wal`).size;
+    // SQLite by itself would leave more than 1,000 pages there.
+    if (pages === 0) expect(log).toBeGreaterThan(written);
+    else expect(log).toBeLessThan(3_000_000);
+    expect(client.pragma("wal_autocheckpoint", { simple: true })).toBe(pages);
+  },
+);
 
 test("a process that has nothing else to do may end, before, while and after it folds", () => {
   const script = fileURLToPath(new URL("../helpers/ending-app.ts", import.meta.url));
