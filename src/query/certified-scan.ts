@@ -373,17 +373,28 @@ function provenBounds(query: SpaceQuery): Bounds {
  *
  * @returns undefined where matches are too rare for that, or reading all of them is cheaper by what is known of the condition
  */
-function* walk(
-  { codes, maxDistance, wanted, rescoring: begin }: BaseScan,
-  matching: Matching,
-  { plan, kind, bounds, rowsMax, search }: Walk,
-): Steps<Scanned | undefined> {
+function* walk(base: BaseScan, matching: Matching, how: Walk): Steps<Scanned | undefined> {
+  const { codes, wanted } = base;
   // Whether rows that have no code match nobody has asked; and codes on disk are not read twice.
-  if (codes.skipped.size > 0 || codes.streamedBytes(kind) > 0 || wanted === 0) return undefined;
-  let k = 2 * wanted + WALK_ROWS;
-  if (k > Math.min(rowsMax, codes.size)) return undefined;
+  if (codes.skipped.size > 0 || codes.streamedBytes(how.kind) > 0 || wanted === 0) return undefined;
+  const k = 2 * wanted + WALK_ROWS;
+  if (k > Math.min(how.rowsMax, codes.size)) return undefined;
   const allMs = yield* matching.expected(codes.size);
   if (allMs() < (codes.size * codes.space.headBytes) / SCAN_BYTES_PER_MS + ROUND_MS) return undefined;
+  if (!matching.isWalkable) return undefined;
+  const answer = yield* rounds(base, matching, how, k, allMs);
+  matching.walked(answer !== undefined);
+  return answer;
+}
+
+/** The rounds of a walk; in the first `k` rows and those that may be as near. */
+function* rounds(
+  { codes, maxDistance, wanted, rescoring: begin }: BaseScan,
+  matching: Matching,
+  { plan, bounds, rowsMax, search }: Walk,
+  k: number,
+  allMs: (matches?: number) => number,
+): Steps<Scanned | undefined> {
   const start = performance.now();
   const rescoring = yield* begin(wanted, bounds);
   const seen = new Set<bigint>();

@@ -23,11 +23,22 @@ interface Cost {
   readonly isSearch: boolean;
 }
 
+/** What is remembered of a condition, whatever its values are. */
+interface Condition {
+  cost: Cost | undefined;
+  /** Walks in vain, in turn. */
+  vain: number;
+  /** Walks to be left out. */
+  left: number;
+}
+
+/** Most walks left out in turn, as a power of two. */
+const VAIN_MAX = 6;
 /** What a row costs that SQLite has to go to for a condition; a guess, until the condition has run. */
 const VISIT_MS = 0.0004;
-/** Conditions whose cost is remembered, for each connection. */
+/** Conditions that are remembered, for each connection. */
 const CONDITIONS_MAX = 200;
-const costs = new WeakMap<object, Map<string, Cost>>();
+const conditions = new WeakMap<object, Map<string, Condition>>();
 
 export interface MatchingInput {
   readonly request: NearestRequest;
@@ -40,17 +51,29 @@ export interface MatchingInput {
 /** Tells which rows of an indexed column match the `where` of a request, by our ids. */
 export class Matching {
   readonly #input: MatchingInput;
-  readonly #costs: Map<string, Cost>;
+  readonly #condition: Condition;
   readonly #all: BuiltSelect;
   readonly #among: BuiltSelect;
 
   constructor(input: MatchingInput) {
     const { connection } = input.driver;
     this.#input = input;
-    this.#costs = costs.get(connection) ?? new Map();
-    costs.set(connection, this.#costs);
     this.#all = once(() => this.#select(false));
     this.#among = once(() => this.#select(true));
+    this.#condition = remembered(connection, this.#all.toSQL().sql);
+  }
+
+  /** Whether it is worth looking which of the nearest rows match. After a time in vain it is not for once, then for three times, seven … */
+  get isWalkable(): boolean {
+    if (this.#condition.left === 0) return true;
+    this.#condition.left--;
+    return false;
+  }
+
+  /** Notes whether that gave the answer. */
+  walked(isAnswered: boolean): void {
+    const vain = isAnswered ? 0 : Math.min(this.#condition.vain + 1, VAIN_MAX);
+    Object.assign(this.#condition, { vain, left: 2 ** vain - 1 });
   }
 
   /**
@@ -60,17 +83,15 @@ export class Matching {
    * @param rows - of the table
    */
   *expected(rows: number): Steps<(matches?: number) => number> {
-    const { sql } = this.#all.toSQL();
-    let cost = this.#costs.get(sql);
-    if (!cost) {
+    if (!this.#condition.cost) {
+      const { sql } = this.#all.toSQL();
       const plan: Row[] = yield this.#query({
         toSQL: () => ({ ...this.#all.toSQL(), sql: `explain query plan ${sql}` }),
       });
       const isSearch = !plan.some(([, , , detail]) => String(detail).startsWith("SCAN "));
-      cost = { ms: isSearch ? 0 : rows * VISIT_MS, rows: 0, isSearch };
-      this.#learn(cost);
+      this.#condition.cost = { ms: isSearch ? 0 : rows * VISIT_MS, rows: 0, isSearch };
     }
-    const { ms, rows: known, isSearch } = cost;
+    const { ms, rows: known, isSearch } = this.#condition.cost;
     return (matches = known) => (isSearch && known > 0 ? (ms * matches) / known : ms);
   }
 
@@ -80,8 +101,8 @@ export class Matching {
     // One text of all ids comes a few times as fast as a row for each.
     const [row]: Row[] = yield this.#query(this.#all);
     const unknown = among.addList(String(row?.[0] ?? ""));
-    const { isSearch } = this.#costs.get(this.#all.toSQL().sql) ?? { isSearch: false };
-    this.#learn({ ms: performance.now() - start, rows: among.size + unknown.length, isSearch });
+    const isSearch = this.#condition.cost?.isSearch ?? false;
+    this.#condition.cost = { ms: performance.now() - start, rows: among.size + unknown.length, isSearch };
     // Rows without a vector have no code.
     const { column } = this.#input;
     const { id, rows } = identityOf(column.definition, column.table);
@@ -102,11 +123,6 @@ export class Matching {
 
   #query(select: BuiltSelect, values: Values = {}): QueryStep {
     return { type: "query", build: () => select, values: { ...this.#input.values, ...values } };
-  }
-
-  #learn(cost: Cost): void {
-    if (this.#costs.size >= CONDITIONS_MAX) this.#costs.clear();
-    this.#costs.set(this.#all.toSQL().sql, cost);
   }
 
   /**
@@ -143,6 +159,18 @@ export class Matching {
     const id = sql.raw(`"_dv_key".id`);
     return db.select(selected(id)).from(matching).innerJoin(keys, sql.join(on, sql` and `)).where(isAsked(id));
   }
+}
+
+function remembered(connection: object, sql: string): Condition {
+  const known = conditions.get(connection) ?? new Map<string, Condition>();
+  conditions.set(connection, known);
+  let condition = known.get(sql);
+  if (!condition) {
+    if (known.size >= CONDITIONS_MAX) known.clear();
+    condition = { cost: undefined, vain: 0, left: 0 };
+    known.set(sql, condition);
+  }
+  return condition;
 }
 
 /** A select whose SQL Drizzle makes once, when it is first wanted. */

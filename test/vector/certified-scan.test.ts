@@ -137,6 +137,29 @@ describe("the answer is that of the bare scan, to the last tie", () => {
     }
   });
 
+  test("a condition whose matches are all far away is asked first, once that is known of it", () => {
+    const base = Array.from({ length: 5000 }, (_, i) => [Math.cos(i / 2000), Math.sin(i / 2000)]);
+    const { client, indexed, expectSame } = twins(base, "float32", "cosine");
+    // Looking at every row takes longer than looking at the nearest.
+    const from = (table: any, least: number) =>
+      sql`${table.id} >= ${least} * (length(hex(zeroblob(1000 + ${table.id}))) > 0)`;
+    const logged: string[] = [];
+    const db = drizzle({ client, logger: { logQuery: (text) => void logged.push(text) } });
+    const walksOf = (times: number, least: number) => {
+      logged.length = 0;
+      const where = from(indexed, least);
+      for (let i = 0; i < times; i++) nearest(db, indexed.v, [1, 0], { where, limit: 5 }).all();
+      // The nearest rows are named where it is looked which of them match.
+      return logged.filter((text) => text.includes("json_each") && !text.includes('"tag"')).length;
+    };
+    expectSame([1, 0], { limit: 5 }, (table) => from(table, 2500));
+    const [first, later] = [walksOf(1, 2500), walksOf(30, 2500)];
+    expect(first + later).toBeLessThan(8);
+    // Another value of which the nearest rows match: the next walk tells, and from then on each.
+    expect(walksOf(100, 1)).toBeGreaterThan(30);
+    for (const least of [1, 2500, 4999, 9000]) expectSame([1, 0], { limit: 5 }, (table) => from(table, least));
+  });
+
   test("maxDistance, offset and limits beyond the table", () => {
     const { expectSame } = twins(noise, "float32", "l2");
     const query = noise[3]!;
