@@ -10,14 +10,14 @@ export const ROUNDS = Number(process.env.RELIABILITY_ROUNDS ?? 0);
 export const SEED = Number(process.env.RELIABILITY_SEED ?? 1);
 
 /**
- * Counts rounds: so many in the short slice, and in a long run as many as fit into this loop's share of the time.
+ * Counts rounds: so many in the short slice, and in a long run as many more as fit into this loop's share of the time.
  *
  * @param share - of the folder's time, 0..1
  */
 export function* rounds(short: number, share: number): Generator<number> {
   const end = performance.now() + SECONDS * 1000 * share;
-  const most = Math.max(ROUNDS, short);
-  for (let round = 0; SECONDS > 0 ? performance.now() < end : round < most; round++) yield round;
+  const least = Math.max(ROUNDS, short);
+  for (let round = 0; round < least || performance.now() < end; round++) yield round;
 }
 
 /** Figures of a long run, for RELIABILITY.md; `test:long` collects them in a file, one JSON object a line. */
