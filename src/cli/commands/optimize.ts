@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { type OptimizeResult, optimize } from "../../maintenance/optimize.ts";
-import { json, upkeepCommand, withProgress } from "./upkeep.ts";
+import { optimize } from "../../maintenance/optimize.ts";
+import { onEach, upkeepCommand } from "./upkeep.ts";
 
 /** `drizzle-vector optimize`: writes the codes of vectors as one piece and merges texts, of indexes that are in step. */
 export function optimizeCommand(): Command {
@@ -10,18 +10,6 @@ export function optimizeCommand(): Command {
     description: "write the codes of vectors to the database as one piece, and merge the parts of text indexes",
     readonly: false,
     failure: 1,
-    async run(db, indexes, options) {
-      const results: OptimizeResult[] = [];
-      for (const index of indexes) {
-        results.push(await withProgress(index, (progress) => optimize(db, index, progress)));
-      }
-      if (options.json) console.log(json(results));
-      else for (const result of results) console.log(doneText(result));
-      return 0;
-    },
+    run: onEach(optimize, (rows) => `${pc.green("optimized")}, ${rows} vectors written`),
   });
-}
-
-function doneText({ index, rows, ms }: OptimizeResult): string {
-  return `${index}: ${pc.green("optimized")}, ${rows.toLocaleString("en-US")} vectors written in ${(ms / 1000).toFixed(1)} s`;
 }

@@ -87,6 +87,24 @@ export async function withProgress<T>(
   }
 }
 
+/** Does the same long work on one index after the other, under a bar, and tells what was done. */
+export function onEach<T extends { index: string; rows: number; ms: number }>(
+  work: (db: DbLike, index: string, options: LongWorkOptions) => Promise<T>,
+  doneText: (rows: string) => string,
+): Upkeep<UpkeepOptions>["run"] {
+  return async (db, indexes, options) => {
+    const results: T[] = [];
+    for (const index of indexes) results.push(await withProgress(index, (progress) => work(db, index, progress)));
+    if (options.json) console.log(json(results));
+    else {
+      for (const { index, rows, ms } of results) {
+        console.log(`${index}: ${doneText(rows.toLocaleString("en-US"))} in ${(ms / 1000).toFixed(1)} s`);
+      }
+    }
+    return 0;
+  };
+}
+
 /** Keys may be larger than a number of JSON can be. */
 export function json(value: unknown): string {
   return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 2);
