@@ -199,7 +199,7 @@ function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "
   const undo: string[] = [];
   let hasBegun = false;
   try {
-    undo.push(setTo0(client, "busy_timeout"));
+    undo.push(setTo0(client, BUSY_TIMEOUT));
     client.prepare("BEGIN EXCLUSIVE").run();
     hasBegun = true;
     const value = work();
@@ -220,20 +220,21 @@ function tryWrite<T>(client: Database, work: () => T): { value: T } | "busy" | "
   }
 }
 
-const AUTOCHECKPOINT = "wal_autocheckpoint";
+const BUSY_TIMEOUT = "PRAGMA busy_timeout";
+const AUTOCHECKPOINT = "PRAGMA wal_autocheckpoint";
 
 /** What sets a number of the connection back to what it was. */
-function setTo0(client: Database, name: string): string {
-  const [row] = prepare(client, `PRAGMA ${name}`).all();
-  prepare(client, `PRAGMA ${name} = 0`).all();
-  return `PRAGMA ${name} = ${row![0]}`;
+function setTo0(client: Database, pragma: string): string {
+  const [row] = prepare(client, pragma).all();
+  prepare(client, `${pragma} = 0`).all();
+  return `${pragma} = ${row![0]}`;
 }
 
 /** As after a COMMIT of SQLite's own accord, nothing is lost where it cannot be done: the log stays, and is moved another time. */
 function checkpoint(client: Database): void {
   if (!client.open || client.readonly || client.inTransaction) return;
   try {
-    const [row] = prepare(client, `PRAGMA ${AUTOCHECKPOINT}`).all();
+    const [row] = prepare(client, AUTOCHECKPOINT).all();
     if (Number(row![0]) > 0) prepare(client, "PRAGMA main.wal_checkpoint(PASSIVE)").all();
   } catch (error) {
     if (!isBusy(error) && !String(Object(error).code).startsWith("SQLITE_")) throw error;

@@ -470,10 +470,12 @@ function* writeUnit(
   bytes: Uint8Array,
   pause?: () => Work<void>,
 ): Work<Unit> {
+  if (pause) yield* pause();
+  // Another fold may take the same number until a chunk of it is there.
   const { unit, stamp } = yield* generations.newUnit();
   const count = Math.max(1, Math.ceil(bytes.length / PAYLOAD_BYTES));
   for (let part = 0; part < count; part++) {
-    if (pause) yield* pause();
+    if (pause && part > 0) yield* pause();
     const payload = bytes.subarray(part * PAYLOAD_BYTES, (part + 1) * PAYLOAD_BYTES);
     yield* generations.write({ kind, unit, stamp, part, count }, payload);
   }
