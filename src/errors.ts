@@ -131,7 +131,10 @@ export class IndexMissingError extends DrizzleVectorError {
   readonly code = "INDEX_MISSING";
 }
 
-/** Writes went by the search index unseen, because a trigger or table of it is gone or altered: nothing is answered from it. */
+/**
+ * Writes may have gone by the search index unseen, because a trigger or table of it is gone or altered, or a trigger of the user can
+ * keep it from running: nothing is answered from it.
+ */
 export class IndexDetachedError extends DrizzleVectorError {
   readonly code = "INDEX_DETACHED";
 }

@@ -2,7 +2,7 @@ import { installedIn } from "../change/attachment.ts";
 import { describe } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Steps } from "../driver/driver.ts";
-import { DeclarationDriftError, InvalidOptionError } from "../errors.ts";
+import { DeclarationDriftError, InvalidOptionError, ReadOnlyError } from "../errors.ts";
 import { checkTogether, definitionOf, FORMAT_VERSION, hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, type IndexRecord, type Installed } from "../migration/installed.ts";
 import { type Plan, planEnsure } from "../migration/plan.ts";
@@ -64,13 +64,38 @@ export function ensureSearchIndexes<TDb extends DbLike>(
   // A start without anything to do takes no lock. What another process does meanwhile is seen inside the lock.
   const found = driver.run(decide);
   return afterwards(found, (first) => {
-    if (first.every(({ outcome }) => outcome.action === "unchanged")) return first.map(({ outcome }) => outcome);
-    return driver.write(function* () {
-      const decisions = yield* decide();
-      for (const { plan } of decisions) yield* execute([...plan.before, ...plan.after]);
-      return decisions.map(({ outcome }) => outcome);
-    });
+    if (first.every(isUnchanged)) return first.map(({ outcome }) => outcome);
+    const repair = () =>
+      driver.write(function* () {
+        const decisions = yield* decide();
+        for (const { plan } of decisions) yield* execute([...plan.before, ...plan.after]);
+        return decisions.map(({ outcome }) => outcome);
+      });
+    if (!first.every((decision) => isUnchanged(decision) || decision.plan.canWait)) return repair();
+    return unlessReadOnly(repair, () => first.map(({ outcome: { index } }) => unchanged(index)));
   }) as Result<KindOf<TDb>, EnsuredIndex[]>;
+}
+
+function unchanged(index: string): EnsuredIndex {
+  return { index, action: "unchanged", changes: [] };
+}
+
+function isUnchanged({ outcome }: Decision): boolean {
+  return outcome.action === "unchanged";
+}
+
+/** A replica that cannot be written may start all the same. */
+function unlessReadOnly<T>(work: () => T | Promise<T>, instead: () => T): T | Promise<T> {
+  const recover = (error: unknown): T => {
+    if (error instanceof ReadOnlyError) return instead();
+    throw error;
+  };
+  try {
+    const value = work();
+    return value instanceof Promise ? value.catch(recover) : value;
+  } catch (error) {
+    return recover(error);
+  }
 }
 
 interface Decision {

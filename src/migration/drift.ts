@@ -1,6 +1,7 @@
 import { isSameName } from "../schema/names.ts";
 import type { IndexDefinition } from "./definition.ts";
-import { findIndex, type Installed, type Problem, problemsOf } from "./installed.ts";
+import { findIndex, type Installed, inFrontOf, type Problem, problemsOf } from "./installed.ts";
+import { failingCascades } from "./trigger-order.ts";
 
 /** One thing in which a database is not what the schema declares. */
 export interface Drift {
@@ -25,6 +26,28 @@ export function driftOf(wanted: readonly IndexDefinition[], installed: Installed
       message: `index ${name} is there, but no schema file exports it`,
     }));
   return [...declared, ...left];
+}
+
+/**
+ * What is no drift, and worth knowing: triggers and foreign keys of the user over which, in rare cases, an index misses a write
+ * whose statement fails.
+ */
+export function noticesOf(wanted: readonly IndexDefinition[], installed: Installed): string[] {
+  return wanted.flatMap((definition) => {
+    const { name, table } = definition;
+    if (!findIndex(installed, name)?.record) return [];
+    const inFront = inFrontOf(definition, installed).filter(({ stop }) => stop === undefined);
+    return [
+      ...inFront.map(
+        (trigger) =>
+          `trigger ${trigger.name} runs before those of index ${name}, which miss a row that it fails on under OR FAIL; \`drizzle-vector generate\` and ensureSearchIndexes change the order`,
+      ),
+      ...failingCascades(installed.schema, table).map(
+        ({ child, stop }) =>
+          `a foreign key of ${child} acts when rows of ${table} go or move, and may fail by ${stop}: index ${name} misses a row that is gone or moved all the same; RAISE(ABORT) takes it back`,
+      ),
+    ];
+  });
 }
 
 function recordDrift(definition: IndexDefinition, installed: Installed): Drift[] {

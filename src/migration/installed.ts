@@ -1,8 +1,9 @@
-import { foldName, isSameName, ownerOf, REGISTRY } from "../schema/names.ts";
+import { foldName, isSameName, namesOf, ownerOf, REGISTRY } from "../schema/names.ts";
 import { FORMAT_VERSION, hashOf, type IndexDefinition } from "./definition.ts";
 import { type DbObject, type Manager, objectsOf } from "./objects.ts";
 import { identifier, isSameSql, literal } from "./sql-text.ts";
 import { type ColumnRow, factsOf, type TableFacts, type UniqueRow } from "./table-facts.ts";
+import { type SchemaRow, type TriggerInFront, triggersInFront } from "./trigger-order.ts";
 
 /** What a database has of ours, and what it says about the tables concerned. */
 export interface Installed {
@@ -12,6 +13,8 @@ export interface Installed {
   readonly indexes: readonly InstalledIndex[];
   /** The tables asked for and those of recorded indexes, as far as they exist. */
   readonly tables: readonly TableFacts[];
+  /** Everything in the database, in the order in which it was created: SQLite runs triggers by it. */
+  readonly schema: readonly SchemaRow[];
 }
 
 export interface InstalledIndex {
@@ -48,12 +51,7 @@ export type SqlRow = readonly unknown[];
  * @param tables - further tables to look at: those of declarations that may not be recorded yet
  */
 export function* readInstalled(tables: readonly string[] = []): Generator<string, Installed, readonly SqlRow[]> {
-  const master = (yield `SELECT type, name, tbl_name, sql FROM sqlite_master`) as [
-    string,
-    string,
-    string,
-    string | null,
-  ][];
+  const master = (yield `SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid`) as unknown as SchemaRow[];
   const registry = master.find(([type, name]) => type === "table" && isSameName(name, REGISTRY));
   const hasRegistry = registry !== undefined;
   const settings = /\bsettings TEXT\b/.test(registry?.[3] ?? "") ? ", settings" : "";
@@ -77,6 +75,7 @@ export function* readInstalled(tables: readonly string[] = []): Generator<string
         indexSql: (index) => master.find(([type, own]) => type === "index" && own === index)?.[3] ?? undefined,
       }),
     ),
+    schema: master,
   };
 }
 
@@ -104,10 +103,7 @@ function uniquesSql(names: string): string {
   return `SELECT t.column1, l.name, l.origin, x.name, x.coll FROM (VALUES ${names}) AS t JOIN pragma_index_list(t.column1, 'main') AS l JOIN pragma_index_xinfo(l.name, 'main') AS x WHERE l."unique" AND x.key ORDER BY t.column1, l.name, x.seqno`;
 }
 
-function indexesOf(
-  master: readonly [string, string, string, string | null][],
-  records: readonly SqlRow[],
-): InstalledIndex[] {
+function indexesOf(master: readonly SchemaRow[], records: readonly SqlRow[]): InstalledIndex[] {
   const objects = new Map<string, DbObject[]>();
   for (const [type, name, , sql] of master) {
     const owner = ownerOf({ type, name });
@@ -161,7 +157,8 @@ export interface Problem {
     | "NOT_RECORDED"
     | "OBJECT_MISSING"
     | "OBJECT_DIFFERS"
-    | "OBJECT_FOREIGN";
+    | "OBJECT_FOREIGN"
+    | "TRIGGER_IN_FRONT";
   /** The table, column or trigger concerned. */
   readonly object: string;
   /** A sentence for the user, without a full stop. */
@@ -200,7 +197,29 @@ export function problemsOf(definition: IndexDefinition, installed: Installed): P
           message: `index ${definition.name} is not recorded in ${REGISTRY}`,
         },
       ];
-  return [...own, ...objectProblems(objectsOf(definition, table), found?.objects ?? [])];
+  return [
+    ...own,
+    ...objectProblems(objectsOf(definition, table), found?.objects ?? []),
+    ...orderProblems(definition, installed),
+  ];
+}
+
+/** The triggers of the user that run between a write and the triggers of an index. */
+export function inFrontOf({ name, table }: IndexDefinition, { schema }: Installed): TriggerInFront[] {
+  return triggersInFront(schema, table, Object.values(namesOf(name).triggers));
+}
+
+/** Triggers that may stop a write before ours have heard of it, though its row stays. Made anew, ours run before them. */
+function orderProblems(definition: IndexDefinition, installed: Installed): Problem[] {
+  return inFrontOf(definition, installed).flatMap(({ name, stop }) =>
+    stop === undefined
+      ? []
+      : {
+          code: "TRIGGER_IN_FRONT" as const,
+          object: name,
+          message: `trigger ${name}, which is newer than those of the index and so runs before them, may stop a write by ${stop} and keep its row`,
+        },
+  );
 }
 
 function missingColumns({ table: name, text, vectors }: IndexDefinition, table: TableFacts): Problem[] {

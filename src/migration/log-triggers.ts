@@ -18,7 +18,8 @@ export const LOG_TAIL = 4096;
  * - A trigger also keeps `DELETE FROM` from emptying the table without looking at its rows.
  *
  * What they cannot see: `INSERT OR REPLACE` over a row of the log on a connection without `PRAGMA recursive_triggers`, and what
- * is done while they are dropped, which schema_version tells.
+ * is done while they are dropped, which schema_version tells. A trigger BEFORE INSERT would see the former, by a `seq` that is
+ * given, and make an insert with its entry take 2.6 µs in memory instead of 1.6.
  */
 export function logTriggersOf(index: string): DbObject[] {
   const { tables, triggers } = namesOf(index);

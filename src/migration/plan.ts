@@ -5,6 +5,7 @@ import {
   findTable,
   type Installed,
   type InstalledIndex,
+  inFrontOf,
   isBlocking,
   type Problem,
   problemsOf,
@@ -21,6 +22,7 @@ import {
   resetStatements,
   unregisterStatement,
 } from "./objects.ts";
+import { identifier } from "./sql-text.ts";
 
 /** What to run, in two parts; every entry is one statement on one line. Both empty: nothing to change. */
 export interface Plan {
@@ -32,6 +34,8 @@ export interface Plan {
   readonly changes: string[];
   /** What stands in the way; if there is any, the plan must not run. */
   readonly blocking: Problem[];
+  /** Nothing of it has to be done now: every write is followed as it is, unless a trigger of the user fails under OR FAIL. */
+  readonly canWait?: boolean;
 }
 
 export interface PlanInput {
@@ -52,7 +56,8 @@ export interface PlanInput {
  * The way from a database (or a folder of migrations) to the declared indexes.
  *
  * An index whose triggers are as they should be stays. One whose triggers are not has missed writes: it is dropped and made
- * anew, which is simple, always right, and costs one INSERT … SELECT of its text.
+ * anew, which is simple, always right, and costs one INSERT … SELECT of its text. Where triggers of the user that cannot stop
+ * a write by themselves have come in front of ours, only ours are made anew.
  *
  * @throws {DeclarationError} when the declarations contradict each other
  */
@@ -67,7 +72,7 @@ export function planMigration({ wanted, installed, next, deferText = false }: Pl
       const isDetached = next?.isDetached === true && isTableChanged(definition, installed, next.installed);
       const isOnlyDetached = next?.isDetached === true && !isDetached;
       // Where the triggers were dropped for a trial alone, the earlier state tells how they are.
-      const seen = isOnlyDetached ? { ...state, indexes: installed.indexes } : state;
+      const seen = isOnlyDetached ? { ...state, indexes: installed.indexes, schema: installed.schema } : state;
       return planIndex(definition, seen, { managed: "migrations", deferText });
     }),
   ];
@@ -123,7 +128,8 @@ function planIndex(definition: IndexDefinition, installed: Installed, options: I
   if (blocking.length > 0) return { ...NOTHING, blocking };
   if (!found) return creation(definition, installed, options);
   const { fts } = namesOf(definition.name).tables;
-  if (found.record && problems.every(({ object }) => isSameName(object, fts))) {
+  const isOfText = ({ code, object }: Problem) => code !== "TRIGGER_IN_FRONT" && isSameName(object, fts);
+  if (found.record && problems.every(isOfText)) {
     return update(definition, installed, { ...options, found, isTextBroken: problems.length > 0 });
   }
   const made = creation(definition, installed, options);
@@ -154,8 +160,9 @@ interface UpdateOptions extends IndexOptions {
 function update(definition: IndexDefinition, installed: Installed, options: UpdateOptions): Plan {
   const { found, isTextBroken, managed, deferText } = options;
   const record = found.record!;
-  const isSame = JSON.stringify(record.definition) === JSON.stringify(definition);
-  if (isSame && !isTextBroken && record.managed === managed) return NOTHING;
+  const isSame = JSON.stringify(record.definition) === JSON.stringify(definition) && record.managed === managed;
+  const inFront = inFrontOf(definition, installed).map(({ name }) => name);
+  if (isSame && !isTextBroken && inFront.length === 0) return NOTHING;
   const isVectorSame = JSON.stringify(record.definition?.vectors) === JSON.stringify(definition.vectors);
   const table = findTable(installed, definition.table)!;
   const after: string[] = [];
@@ -176,9 +183,14 @@ function update(definition: IndexDefinition, installed: Installed, options: Upda
     after.push(...resetStatements(definition));
     changes.push(`reset the vectors of index ${definition.name}`);
   }
-  after.push(registerStatement(definition, { managed, pending }));
+  if (inFront.length > 0) {
+    const triggers = objectsOf(definition, table).filter(({ type }) => type === "trigger");
+    after.push(...triggers.flatMap(({ name, sql }) => [`DROP TRIGGER IF EXISTS ${identifier(name)}`, sql]));
+    changes.push(`run the triggers of index ${definition.name} before ${inFront.join(", ")}`);
+  }
+  if (!isSame || isTextBroken) after.push(registerStatement(definition, { managed, pending }));
   if (changes.length === 0) changes.push(`record what is declared for index ${definition.name}`);
-  return { ...NOTHING, after, changes };
+  return { ...NOTHING, after, changes, canWait: isSame && !isTextBroken };
 }
 
 function removal({ name, record }: InstalledIndex): Plan {

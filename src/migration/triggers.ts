@@ -25,8 +25,9 @@ type Row = "new" | "old";
  * - No OR clauses: the OR clause of the user's statement would take their place. DELETE + INSERT and ON CONFLICT stand.
  * - Nothing is deleted BEFORE a statement: it may yet be ignored.
  *
- * What no trigger can follow: a row that stays although a trigger of the user failed (OR FAIL or RAISE(FAIL), RAISE(IGNORE)
- * AFTER a write). SQLite then runs no trigger that was still to come. RAISE(ABORT), the usual one, takes the row back.
+ * What no trigger can follow: a row that stays although something of the user that ran before it failed (OR FAIL or RAISE(FAIL),
+ * RAISE(IGNORE) AFTER a write). SQLite then runs no trigger that was still to come; RAISE(ABORT), the usual one, takes the row
+ * back. So ours are to be the first to run, which `trigger-order.ts` looks after.
  */
 export function triggersOf(definition: IndexDefinition, input: TriggerInput): DbObject[] {
   const { identity, guards, table } = input;

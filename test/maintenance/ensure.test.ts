@@ -12,6 +12,7 @@ import {
   InvalidOptionError,
   ReadOnlyError,
   rebuild,
+  search,
   searchIndex,
   status,
   UnsupportedDriverError,
@@ -61,6 +62,26 @@ describe.each(DRIVERS)("on $name", ({ open }) => {
       unchanged("pages_search"),
       unchanged("docs_search"),
     ]);
+  });
+
+  test("a newer trigger of the user that may stop a write and keep its row makes it repair, and search refuse till then", async () => {
+    const { db, exec } = open();
+    for (const statement of [...DDL, ...ROWS]) await exec(statement);
+    await ensureSearchIndexes(db, [docsSearch]);
+    const found = async () => (await search(db, docsSearch, "apples", { select: { id: docs.id } })).map(({ id }) => id);
+    expect(await found()).toEqual([1]);
+    await exec("CREATE TRIGGER limits AFTER INSERT ON docs WHEN new.id > 3 BEGIN SELECT RAISE(FAIL, 'too many'); END");
+    await expect(exec("INSERT INTO docs (id, title) VALUES (4, 'apples')")).rejects.toThrow();
+    await expect(async () => found()).rejects.toThrow(
+      expect.objectContaining({
+        code: "INDEX_DETACHED",
+        message: expect.stringContaining("trigger limits, which is newer"),
+      }),
+    );
+    expect(await ensureSearchIndexes(db, [docsSearch])).toMatchObject([{ action: "repaired" }]);
+    expect((await found()).sort()).toEqual([1, 4]);
+    await expect(exec("INSERT INTO docs (id, title) VALUES (5, 'apples')")).rejects.toThrow();
+    expect((await found()).sort()).toEqual([1, 4, 5]);
   });
 
   test("an error leaves nothing behind", async () => {
@@ -269,6 +290,28 @@ test("a read-only database: nothing to do is fine, anything else is said clearly
   client.pragma("query_only = 1");
   expect(() => ensureSearchIndexes(db, [pagesSearch])).toThrow("db: expected a database that can be written");
   expect(client.inTransaction).toBe(false);
+});
+
+test("a trigger of the user that only writes elsewhere is put behind ours, with the text as it is, where that can be written", () => {
+  const file = join(temporaryFolder(), "app.db");
+  const { client, db } = open(file);
+  ensureSearchIndexes(db, [docsSearch]);
+  const audits = "CREATE TRIGGER audits AFTER UPDATE ON docs BEGIN INSERT INTO audit VALUES (new.title); END";
+  client.exec(`CREATE TABLE audit (title TEXT UNIQUE); ${audits}`);
+  const readonly = new Database(file, { readonly: true });
+  onTestFinished(() => void readonly.close());
+  expect(ensureSearchIndexes(drizzle({ client: readonly }), [docsSearch])).toEqual([
+    { index: "docs_search", action: "unchanged", changes: [] },
+  ]);
+  const texts = () => rows(client, "SELECT id, block FROM _dv_docs_search_fts_data");
+  const before = texts();
+  expect(ensureSearchIndexes(db, [docsSearch])).toEqual([
+    { index: "docs_search", action: "repaired", changes: ["run the triggers of index docs_search before audits"] },
+  ]);
+  expect(texts()).toEqual(before);
+  expect(() => client.exec("UPDATE OR FAIL docs SET title = 'plums'")).toThrow("audit.title");
+  expect(find(client, "plums")).toEqual([1, 2]);
+  expect(ensureSearchIndexes(db, [docsSearch])).toMatchObject([{ action: "unchanged" }]);
 });
 
 test("a full disk is the driver's error, and leaves nothing", () => {

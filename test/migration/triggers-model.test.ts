@@ -21,8 +21,8 @@ interface Shape {
   /** What an UPSERT can name. */
   readonly targets: readonly string[];
   /**
-   * Whether a trigger of the user can fail. Under OR FAIL the row then stays, and SQLite runs no further trigger, ours
-   * included: nothing a trigger could do about.
+   * Whether a trigger of the user that is newer than ours can fail. Under OR FAIL the row then stays, and SQLite runs no further
+   * trigger, ours included: so ours are made anew when something of the index is repaired.
    */
   readonly canFail?: boolean;
 }
@@ -32,6 +32,19 @@ const NORMALISE =
   "CREATE TRIGGER own_a AFTER INSERT ON t BEGIN UPDATE t SET txt = upper(txt) WHERE id = new.id AND txt = 'ab'; END";
 const NORMALISE_UPDATE =
   "CREATE TRIGGER own_b AFTER UPDATE ON t WHEN new.txt = 'b' BEGIN UPDATE t SET txt = 'a', v = x'03' WHERE id = new.id; END";
+
+/** Triggers of the user that end statements of which rows stay, before and after a write. */
+const ENDING = [
+  "CREATE TRIGGER ends_a AFTER INSERT ON t WHEN new.txt = 'b' BEGIN SELECT RAISE(FAIL, 'no'); END",
+  "CREATE TRIGGER ends_b AFTER UPDATE ON t WHEN new.txt = 'A' BEGIN SELECT RAISE(IGNORE); END",
+  "CREATE TRIGGER ends_c AFTER UPDATE ON t WHEN new.u = 'a' BEGIN SELECT RAISE(FAIL, 'no'); END",
+  "CREATE TRIGGER ends_d AFTER DELETE ON t WHEN old.txt = 'ab' BEGIN SELECT RAISE(FAIL, 'no'); END",
+  "CREATE TRIGGER ends_e AFTER DELETE ON t WHEN old.u = 'b' BEGIN SELECT RAISE(IGNORE); END",
+  "CREATE TRIGGER ends_f AFTER INSERT ON t WHEN new.u = 'ab' BEGIN SELECT RAISE(IGNORE); END",
+  "CREATE TRIGGER ends_g BEFORE INSERT ON t WHEN new.u = 'B' BEGIN SELECT RAISE(FAIL, 'no'); END",
+  "CREATE TRIGGER ends_h BEFORE UPDATE ON t WHEN new.txt = 'B' BEGIN SELECT RAISE(IGNORE); END",
+  "CREATE TRIGGER ends_i BEFORE DELETE ON t WHEN old.txt = 'B' BEGIN SELECT RAISE(FAIL, 'no'); END",
+];
 
 const SHAPES: Shape[] = [
   {
@@ -94,6 +107,26 @@ const SHAPES: Shape[] = [
     columns: ["id", "u", "txt", "v"],
     targets: ["id", "u"],
     canFail: true,
+  },
+  {
+    title: "triggers of the user that fail or ignore what stays, and others that fail under OR FAIL",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, p INTEGER UNIQUE, txt TEXT, v BLOB)",
+      "CREATE TABLE audit (txt TEXT UNIQUE)",
+      "CREATE TRIGGER own_a AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (new.txt); END",
+      "CREATE TRIGGER own_b AFTER UPDATE OF p ON t BEGIN UPDATE t SET txt = 'a', v = x'05' WHERE id = new.id; DELETE FROM audit; END",
+      ...ENDING,
+    ],
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "v", "rowid"],
+    targets: ["id", "u", "p"],
+  },
+  {
+    title: "a text key, and triggers of the user that fail or ignore what stays",
+    create: ["CREATE TABLE t (id TEXT PRIMARY KEY COLLATE NOCASE, u TEXT UNIQUE, txt TEXT, v BLOB)", ...ENDING],
+    key: { columns: ["id"], isRowid: false },
+    columns: ["id", "u", "txt", "v"],
+    targets: ["id", "u"],
   },
   {
     title: "a composite key WITHOUT ROWID",

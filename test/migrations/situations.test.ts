@@ -93,6 +93,48 @@ describe.concurrent("an app", () => {
     ]);
   });
 
+  test("a trigger by hand that may stop a write and keep its row: check tells, generate puts ours in front of it", async () => {
+    const app = await appWith({ "schema.ts": schema(DOCS) });
+    await app.cli("generate");
+    await app.kit("generate", "--custom", "--name", "by_hand");
+    const byHand = [
+      "CREATE TABLE audit (body text UNIQUE);",
+      "CREATE TRIGGER audits AFTER INSERT ON docs BEGIN INSERT INTO audit VALUES (new.body); END;",
+      "CREATE TRIGGER limits AFTER INSERT ON docs WHEN new.id > 2 BEGIN SELECT RAISE(FAIL, 'too many'); END;",
+    ];
+    app.write(app.migrations().at(-1)!, byHand.join("\n--> statement-breakpoint\n"));
+    const migrate = () => {
+      const sqlite = new Database(app.database);
+      applyMigrations(sqlite, app);
+      sqlite.close();
+    };
+    const check = async () => {
+      const { code, output } = await app.cli("check", "--json");
+      const { findings, notices } = JSON.parse(output);
+      return { code, findings, notices };
+    };
+    const missed = () => {
+      expect(() => write(app, "INSERT INTO docs (body) VALUES ('one'), ('two'), ('three')")).toThrow("too many");
+      return rows(app, `SELECT count(*) - (SELECT count(*) FROM ${tables.fts}) FROM docs`);
+    };
+    migrate();
+    const message = expect.stringContaining("trigger limits, which is newer than those of the index");
+    const finding = { index: "docs_search", code: "TRIGGER_IN_FRONT", message };
+    expect(await check()).toEqual({
+      code: 1,
+      findings: ["migrations", "database"].map((where) => ({ where, ...finding })),
+      notices: [expect.stringContaining("trigger audits runs before those of index docs_search")],
+    });
+    expect(missed()).toEqual([[1]]);
+
+    const { output } = await app.cli("generate");
+    expect(output).toContain("recreate index docs_search: trigger limits");
+    migrate();
+    expect(await check()).toEqual({ code: 0, findings: [], notices: [] });
+    write(app, "DELETE FROM audit");
+    expect(missed()).toEqual([[0]]);
+  });
+
   test("a recreate that would take the rows of other tables along is announced, and what is advised keeps them", async () => {
     const children = `export const notes = sqliteTable("notes", {
     id: integer().primaryKey(), doc: integer().references(() => docs.id, { onDelete: "cascade" }),

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { ConfigError } from "../../errors.ts";
 import type { IndexDefinition } from "../../migration/definition.ts";
-import { driftOf } from "../../migration/drift.ts";
+import { driftOf, noticesOf } from "../../migration/drift.ts";
 import { type Installed, readInstalledSync } from "../../migration/installed.ts";
 import { replayed, type Skipped } from "../../migration/replay.ts";
 import { namesOf } from "../../schema/names.ts";
@@ -26,6 +26,8 @@ interface Finding {
 interface Checked {
   indexes: string[];
   findings: Finding[];
+  /** What is no drift, and worth knowing. */
+  notices: string[];
   skipped: Skipped[];
   /** The database file that was compared, or undefined where there was none to look at. */
   database: string | undefined;
@@ -75,12 +77,14 @@ async function check(config: Config, named: string | undefined): Promise<Checked
     // A deferred fill is the database's business: the migrations never do it.
     .filter(({ code }) => code !== "TEXT_PENDING")
     .map((drift) => ({ where: "migrations", ...drift }));
+  const notices = isPushed ? [] : noticesOf(wanted, installed);
   if (database !== undefined) {
     const live = readDatabase(config, database, tables);
     findings.push(...driftOf(wanted, live).map((drift): Finding => ({ where: "database", ...drift })));
+    notices.push(...noticesOf(wanted, live));
   }
   findings.push(...filterFindings(wanted, config.tablesFilter));
-  return { indexes: wanted.map(({ name }) => name), findings, skipped, database };
+  return { indexes: wanted.map(({ name }) => name), findings, notices: [...new Set(notices)], skipped, database };
 }
 
 function readDatabase(config: Config, file: string, tables: string[]): Installed {
@@ -117,7 +121,7 @@ function exitCode({ findings }: Checked): number {
   return findings.some(({ code }) => code === "FORMAT_NEWER") ? 2 : 1;
 }
 
-function print({ root }: Config, { indexes, findings, skipped, database }: Checked): void {
+function print({ root }: Config, { indexes, findings, notices, skipped, database }: Checked): void {
   warnSkipped(skipped);
   for (const where of ["migrations", "database", "config"] as const) {
     const here = findings.filter((finding) => finding.where === where);
@@ -126,6 +130,7 @@ function print({ root }: Config, { indexes, findings, skipped, database }: Check
     for (const { message } of here) console.log(`${pc.red("-")} ${message}`);
     console.log(`${pc.dim("hint")} ${hintFor(where, new Set(here.map(({ code }) => code)))}`);
   }
+  for (const notice of notices) console.log(`${pc.dim("note")} ${notice}`);
   const looked =
     database === undefined ? "migrations (no database file to look at)" : `migrations and ${relative(root, database)}`;
   if (findings.length === 0) console.log(`In step with ${looked}: ${indexes.join(", ") || "no search index declared"}`);

@@ -113,15 +113,35 @@ export const rarities = {
   },
   /** A trigger of the user that refuses, before or after ours has run. */
   raise: (s) => {
-    const kind = ["ABORT", "ROLLBACK"][s.v % 2]!;
+    const kind = ["ABORT, 'no'", "ROLLBACK, 'no'", "FAIL, 'no'", "IGNORE"][s.v % 4]!;
+    const isAfter = s.a % 2 === 1;
+    const end = () => s.exec("DROP TRIGGER IF EXISTS raises");
     s.exec(
-      `CREATE TRIGGER raises ${s.a % 2 ? "AFTER" : "BEFORE"} UPDATE ON t WHEN new.u = ${s.b} BEGIN SELECT RAISE(${kind}, 'no'); END`,
+      `CREATE TRIGGER raises ${isAfter ? "AFTER" : "BEFORE"} UPDATE ON t WHEN new.u = ${s.b} BEGIN SELECT RAISE(${kind}); END`,
     );
+    if (s.v % 4 < 2 || !isAfter) {
+      try {
+        s.exec(`UPDATE t SET txt = 'green', v = ${vectorLiteral(s.shape, s.v)} WHERE u >= ${s.b - 1} AND u < 50`);
+      } finally {
+        end();
+      }
+      return;
+    }
+    // Of a row that stays ours hear nothing, as they are older. That is known as long as the trigger is there, and healed by ensure.
+    const inFront = { ...s.world, isHealthy: () => false, count: () => {} } as any;
     try {
       s.exec(`UPDATE t SET txt = 'green', v = ${vectorLiteral(s.shape, s.v)} WHERE u >= ${s.b - 1} AND u < 50`);
+    } catch (error) {
+      if ((error as Error).message !== "no") throw error;
     } finally {
-      s.exec("DROP TRIGGER IF EXISTS raises");
+      try {
+        ask(inFront, s.connection, s);
+        ensureSearchIndexes(s.connection.db, [s.shape.index]);
+      } finally {
+        end();
+      }
     }
+    s.world.noteHealth(s.connection.client);
   },
   /** Columns and the table under other names for a moment: triggers and UNIQUE indexes are rewritten by SQLite, and back. */
   rename: (s) => {
