@@ -129,7 +129,7 @@ export class TextLeg {
         build: (db) => this.selectWith(db, page, among),
         values: { ...filled, [OTHERS]: keysToJson(among) },
       });
-      ({ candidates, others } = this.#apart(rows, page));
+      ({ candidates, others } = this.#apart(rows, page, among));
     }
     if (candidates.length < page.limit && (yield* this.#hasMore(match.expression, page))) {
       const rows = yield* this.ask({ type: "query", build: (db) => this.selectAll(db, page), values: filled });
@@ -167,7 +167,8 @@ export class TextLeg {
    * FTS5 stands first, whatever the planner thinks: looked up by rowid, it would run the whole query again for each row. Its
    * best rows, many more than the page, are joined to the table one after the other until enough have passed, so that neither
    * a row the condition refuses nor one the table has no more takes a place. Where that does not fill the page, `selectAll`
-   * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words.
+   * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words. Sorted by BM25 as FTS5 gives
+   * it, smaller being better, so that a row too far down is passed over before its score is turned round.
    */
   select(db: DbLike, page: Page): SelectBuilder {
     return this.#remembered(`select ${page.limit} ${page.offset}`, () =>
@@ -194,9 +195,10 @@ export class TextLeg {
   }
 
   /**
-   * As `select`, with further rows of the same run of FTS5; the last field tells which are those. Where the id is the key they
-   * stand in front of its best rows. Else a temporary table holds all that match. A run of its own for them would count every
-   * word's rows again, which BM25 needs; an IN that is the condition of a CASE, not its value, is asked of a Bloom filter first.
+   * As `select`, with further rows of the same run of FTS5. Where the id is the key they stand in front of its best rows, having
+   * NULL to be sorted by. Else a temporary table holds all that match, and the last field tells which are the further rows. A
+   * run of its own for them would count every word's rows again, which BM25 needs; an IN that is the condition of a CASE, not
+   * its value, is asked of a Bloom filter first.
    */
   selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
     // Of the keys only their number and shape stand in the text.
@@ -210,13 +212,10 @@ export class TextLeg {
     const { key, table } = this.#input.keyed;
     const [part] = key;
     const most = sql.raw(String(this.#best(page)! + among.length));
-    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", case when +rowid in (${this.#idsOf(among)}) then 1 else 0 end as "_dv_asked" from ${this.#fts(sql.placeholder(MATCH))} order by 3 desc, 2 desc, 1 limit ${most}) "_dv_hit"`;
+    const rank = sql`case when +rowid in (${this.#idsOf(among)}) then null else ${this.#rankOf(this.weights)} end`;
+    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))} order by ${rank}, 1 limit ${most}) "_dv_hit"`;
     return db
-      .select({
-        key0: this.#plain(sql`${part}`, part!),
-        score: sql`"_dv_hit"."_dv_score"`,
-        asked: sql`"_dv_hit"."_dv_asked"`,
-      })
+      .select({ key0: this.#plain(sql`${part}`, part!), score: sql`"_dv_hit"."_dv_score"` })
       .from(hits)
       .crossJoin(table)
       .where(allOf([sql`${part} = "_dv_hit"."_dv_id"`, this.#input.where]))
@@ -241,20 +240,25 @@ export class TextLeg {
   }
 
   /** The page and the further rows, of what `selectWith` gave. */
-  #apart(rows: readonly Row[], { limit, offset }: Page): Pick<FoundText, "candidates" | "others"> {
-    const isAsked = (row: Row) => Number(row.at(-1)) === 1;
-    const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
+  #apart(
+    rows: readonly Row[],
+    { limit, offset }: Page,
+    among: readonly Row[],
+  ): Pick<FoundText, "candidates" | "others"> {
     if (!this.declared.key.isRowid) {
+      const isAsked = (row: Row) => Number(row.at(-1)) === 1;
+      const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
       return { candidates: scored(rows.filter((row) => !isAsked(row))), others: scored(rows.filter(isAsked)) };
     }
-    const all = scored(rows);
-    const order = all
-      .map((row, at) => ({ row, isAsked: isAsked(rows[at]!) }))
-      .sort((a, b) => b.row.score - a.row.score || compareKeys(a.row.key, b.row.key, []));
+    const order = rows
+      .map((row) => this.#scored(row))
+      .sort((a, b) => b.score - a.score || compareKeys(a.key, b.key, []));
     const end = offset + limit;
+    const asked = new Set(among.map(([id]) => String(id)));
+    const outside = [...order.slice(0, offset), ...order.slice(end)];
     return {
-      candidates: order.slice(offset, end).map(({ row }) => row),
-      others: order.flatMap(({ row, isAsked: asked }, at) => (asked && (at < offset || at >= end) ? [row] : [])),
+      candidates: order.slice(offset, end),
+      others: outside.filter(({ key }) => asked.has(String(key[0]))),
     };
   }
 
@@ -357,8 +361,13 @@ export class TextLeg {
     return sql`select "_dv_key".id from ${asked} cross join ${this.#keys} where ${isKey}`;
   }
 
+  /** BM25 as FTS5 gives it: smaller is better. */
+  #rankOf(weights: readonly number[]): SQL {
+    return sql`bm25(${this.fts}, ${sql.raw(weights.join(", "))})`;
+  }
+
   #scoreOf(weights: readonly number[]): SQL {
-    return sql`-bm25(${this.fts}, ${sql.raw(weights.join(", "))})`;
+    return sql`-${this.#rankOf(weights)}`;
   }
 
   /** @param score - the score of rows that come from FTS5 itself; undefined where they carry id and score */
@@ -367,7 +376,8 @@ export class TextLeg {
     const isSorted = this.declared.key.isRowid;
     const what = score ? sql`+rowid as "_dv_id", ${score} as "_dv_score"` : sql`"_dv_id", "_dv_score"`;
     const best = this.#best({ limit, offset });
-    const sorted = best === undefined ? sql`` : sql.raw(` order by 2 desc, 1 limit ${best}`);
+    const sorted =
+      best === undefined ? sql`` : sql` order by ${this.#rankOf(this.weights)}, 1 limit ${sql.raw(String(best))}`;
     const hits = sql`(select ${what} from ${rows}${sorted}) "_dv_hit"`;
     const fields = key.map((part, i) => [`key${i}`, sql`${this.#plain(sql`${part}`, part)}`.as(`key${i}`)]);
     const select = db
