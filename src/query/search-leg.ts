@@ -5,7 +5,8 @@ import type { IndexDefinition } from "../migration/definition.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
-import { type Match, matchOf } from "../text/match.ts";
+import { type Match, type MatchOptions, matchOf } from "../text/match.ts";
+import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
 import { countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysToJson } from "./key.ts";
@@ -88,7 +89,7 @@ export class TextLeg {
   }
 
   /** What becomes of the words. A column of weight 0 is there for highlights only: its words neither find a row nor count. */
-  #matchOf(values: Values, common?: ReadonlySet<number>): Match {
+  #matchOf(values: Values, known: Pick<MatchOptions, "unknown" | "tooCommon"> = {}): Match {
     const columns = this.weights.flatMap((weight, i) => (weight > 0 ? [`c${i}`] : []));
     return matchOf(this.#text(values), {
       match: this.#match,
@@ -96,16 +97,29 @@ export class TextLeg {
       stopWords: this.#stopWords,
       columns: columns.length === this.weights.length ? undefined : columns,
       characters: this.#characters,
-      tooCommon: common,
+      ...known,
     });
   }
 
-  /** The same, of a long text without the words that most rows have: they would cost the most and tell the least. */
-  *#matchWithinBudget(values: Values): Steps<Match> {
+  /**
+   * The same with what the index knows: of names in code that no row has, their parts; of a long text, not the words that most rows
+   * have, which would cost the most and tell the least.
+   */
+  *#matchInIndex(values: Values): Steps<Match> {
     const match = this.#matchOf(values);
-    if (this.#match === "all" || match.terms.length <= FREE_TERMS) return match;
-    const common = tooCommon(rowsOfTerms(yield* this.ask(countStep(this.declared.name, match.alone))));
-    return common.size === 0 ? match : this.#matchOf(values, common);
+    if (this.#match === "all") return match;
+    const names = match.terms.flatMap((term, at) => (partsOfName(term).length > 1 ? [{ term, at }] : []));
+    const rows = yield* this.#rowsOf(names.map(({ at }) => match.alone[at]!));
+    const unknown = new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
+    const inParts = unknown.size === 0 ? match : this.#matchOf(values, { unknown });
+    if (inParts.terms.length <= FREE_TERMS) return inParts;
+    const common = tooCommon(yield* this.#rowsOf(inParts.alone));
+    return common.size === 0 ? inParts : this.#matchOf(values, { unknown, tooCommon: common });
+  }
+
+  /** About how many rows each of the terms has. */
+  *#rowsOf(alone: readonly string[]): Steps<number[]> {
+    return alone.length === 0 ? [] : rowsOfTerms(yield* this.ask(countStep(this.declared.name, alone)));
   }
 
   /**
@@ -115,7 +129,7 @@ export class TextLeg {
    */
   *find(values: Values, page: Page, among?: readonly Row[]): Steps<FoundText> {
     if (page.limit === 0) return { match: this.#matchOf(values), candidates: [], others: [] };
-    const match = yield* this.#matchWithinBudget(values);
+    const match = yield* this.#matchInIndex(values);
     if (match.expression === undefined) return { match, candidates: [], others: [] };
     const filled = { ...values, [MATCH]: match.expression };
     let candidates: readonly Scored[];

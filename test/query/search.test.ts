@@ -128,6 +128,22 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     expect([every.terms.length, every.scores.map(({ key }) => key)]).toEqual([32, [200]]);
   });
 
+  test("a name in code is looked for by its parts where no row has it", async () => {
+    const { db } = await filled(open);
+    const terms = async (typed: string, options = {}) => (await search(db, docsSearch, typed, options).explain()).terms;
+    expect(await terms("joinLate")).toEqual(["join", "Late"]);
+    expect(ids(await search(db, docsSearch, "joinLate"))).toEqual([3, 1, 2]);
+    expect(await search(db, docsSearch, "joinLate", { match: "all" })).toEqual([]);
+    expect(await search(db, docsSearch, '"joinLate"')).toEqual([]);
+    expect(await terms("homew", { prefix: true })).toEqual(["homew"]);
+    expect(await terms("submitHomew", { prefix: true })).toEqual(["submit", "Homew"]);
+    expect(ids(await search(db, docsSearch, "submitHomew", { prefix: true }))).toEqual([2]);
+
+    await db.insert(docs).values({ id: 5, course: "de", question: "What does joinLate do?" });
+    expect(await terms("joinLate")).toEqual(["joinLate"]);
+    expect(ids(await search(db, docsSearch, "joinLate"))).toEqual([5]);
+  });
+
   test("where is any condition, and limit counts the rows behind it", async () => {
     const { db, exec } = await filled(open);
     await exec("create table courses (slug text primary key, open integer not null)");
