@@ -8,7 +8,7 @@ import type { SearchIndex } from "../schema/search-index.ts";
 import { type Match, type MatchOptions, matchOf } from "../text/match.ts";
 import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
-import { countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
+import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysToJson } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
@@ -113,7 +113,8 @@ export class TextLeg {
     const unknown = new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
     const inParts = unknown.size === 0 ? match : this.#matchOf(values, { unknown });
     if (inParts.terms.length <= FREE_TERMS) return inParts;
-    const common = tooCommon(yield* this.#rowsOf(inParts.alone));
+    const most = match.isCut ? COST_MAX_CUT : COST_MAX;
+    const common = tooCommon(yield* this.#rowsOf(inParts.alone), most);
     return common.size === 0 ? inParts : this.#matchOf(values, { unknown, tooCommon: common });
   }
 
