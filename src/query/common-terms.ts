@@ -6,10 +6,13 @@ import { namesOf } from "../schema/names.ts";
 export const FREE_TERMS = 16;
 /**
  * What a longer text may cost: the rows of its terms, times 20 and the number of terms. FTS5 takes 0.35 µs to score a row and
- * 0.018 µs more a term, so that this is 25 ms; 64 of the most frequent words over 100,000 passages take 460 ms without a budget
- * (bench/text-search.ts).
+ * 0.018 µs more a term, so that this is below 100 ms, as much as six common words take; 64 of the most frequent words over 100,000
+ * passages take 460 ms without a budget (bench/text-search.ts). A quarter of it costs texts as long as an abstract 0.06 of
+ * nDCG@10 (bench/README.md).
  */
-export const COST_MAX = 1_400_000;
+export const COST_MAX = 5_600_000;
+/** The same of a text too long to be read whole: 25 ms. What a megabyte is about, its beginning tells only roughly. */
+export const COST_MAX_CUT = 1_400_000;
 const ROW_COST = 20;
 /** A term's rows are counted up to here; beyond, how far the first of them reach tells how many there are. */
 const COUNTED = 1024;
@@ -47,12 +50,13 @@ export function rowsOfTerms(counted: readonly (readonly unknown[])[]): number[] 
  * the rows they have cost as much as they may.
  *
  * @param rows - of each term
+ * @param most - what the text may cost
  * @returns the places of those left out
  */
-export function tooCommon(rows: readonly number[]): Set<number> {
+export function tooCommon(rows: readonly number[], most: number): Set<number> {
   const rarestFirst = rows.map((_, at) => at).sort((a, b) => rows[a]! - rows[b]! || a - b);
   let [sum, used] = [0, 0];
-  const isTooMuch = (more: number) => sum >= ROWS_MIN && (sum + more) * (ROW_COST + used + 1) > COST_MAX;
+  const isTooMuch = (more: number) => sum >= ROWS_MIN && (sum + more) * (ROW_COST + used + 1) > most;
   while (used < rarestFirst.length && !isTooMuch(rows[rarestFirst[used]!]!)) sum += rows[rarestFirst[used++]!]!;
   return new Set(rarestFirst.slice(used));
 }

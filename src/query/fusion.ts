@@ -90,7 +90,7 @@ export function rrf(given?: RrfOptions): Fusion {
 }
 
 export interface SharesOptions {
-  /** Default `{ text: 0.57, vector: 0.43 }`. */
+  /** Default `{ text: 0.65, vector: 0.35 }`. */
   weights?: Weights;
   /** How sharply a leg's vote follows its scores, in powers of e a standard deviation. 0..100, default 2.5. */
   sharpness?: number;
@@ -104,8 +104,9 @@ export interface SharesOptions {
  * that cannot tell spreads its vote thin: so for each query the surer leg decides, without being told which that is. A fifth
  * of `linear` minmax is added for the order of the rest.
  *
- * On the judged sets better than rank fusion and than fixed weights, also on sets held out of the choice of the three
- * constants, which lie on a plateau; the table is in bench/README.md (bench/quality.ts).
+ * On the judged sets better than rank fusion and than fixed weights, also on sets held out of the choice of the constants.
+ * They lie on a plateau in the mean; the weight is where the set that gains least over the better leg gains most. The table is in
+ * bench/README.md (bench/quality.ts).
  *
  * @throws {InvalidOptionError} for weights that are negative, not finite or all 0, and a `sharpness` or `plain` outside of 0..100
  * @see Stone, "The Opinion Pool", 1961 (a weighted sum of distributions); Bridle, 1990 (scores as a distribution: softmax)
@@ -117,7 +118,7 @@ export function shares(given?: SharesOptions): Fusion {
   checkFactor(part, "plain");
   return {
     name: "shares",
-    weights: checkWeights(weights, { text: 0.57, vector: 0.43 }),
+    weights: checkWeights(weights, { text: 0.65, vector: 0.35 }),
     parts: (legs, weightOf) =>
       legs.map((leg) => {
         const votes = votesOf(leg, sharpness);

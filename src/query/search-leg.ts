@@ -5,9 +5,10 @@ import type { IndexDefinition } from "../migration/definition.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
-import { type Match, matchOf } from "../text/match.ts";
+import { type Match, type MatchOptions, matchOf } from "../text/match.ts";
+import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
-import { countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
+import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysToJson } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
@@ -88,7 +89,7 @@ export class TextLeg {
   }
 
   /** What becomes of the words. A column of weight 0 is there for highlights only: its words neither find a row nor count. */
-  #matchOf(values: Values, common?: ReadonlySet<number>): Match {
+  #matchOf(values: Values, known: Pick<MatchOptions, "unknown" | "tooCommon"> = {}): Match {
     const columns = this.weights.flatMap((weight, i) => (weight > 0 ? [`c${i}`] : []));
     return matchOf(this.#text(values), {
       match: this.#match,
@@ -96,16 +97,30 @@ export class TextLeg {
       stopWords: this.#stopWords,
       columns: columns.length === this.weights.length ? undefined : columns,
       characters: this.#characters,
-      tooCommon: common,
+      ...known,
     });
   }
 
-  /** The same, of a long text without the words that most rows have: they would cost the most and tell the least. */
-  *#matchWithinBudget(values: Values): Steps<Match> {
+  /**
+   * The same with what the index knows: of names in code that no row has, their parts; of a long text, not the words that most rows
+   * have, which would cost the most and tell the least.
+   */
+  *#matchInIndex(values: Values): Steps<Match> {
     const match = this.#matchOf(values);
-    if (this.#match === "all" || match.terms.length <= FREE_TERMS) return match;
-    const common = tooCommon(rowsOfTerms(yield* this.ask(countStep(this.declared.name, match.alone))));
-    return common.size === 0 ? match : this.#matchOf(values, common);
+    if (this.#match === "all") return match;
+    const names = match.terms.flatMap((term, at) => (partsOfName(term).length > 1 ? [{ term, at }] : []));
+    const rows = yield* this.#rowsOf(names.map(({ at }) => match.alone[at]!));
+    const unknown = new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
+    const inParts = unknown.size === 0 ? match : this.#matchOf(values, { unknown });
+    if (inParts.terms.length <= FREE_TERMS) return inParts;
+    const most = match.isCut ? COST_MAX_CUT : COST_MAX;
+    const common = tooCommon(yield* this.#rowsOf(inParts.alone), most);
+    return common.size === 0 ? inParts : this.#matchOf(values, { unknown, tooCommon: common });
+  }
+
+  /** About how many rows each of the terms has. */
+  *#rowsOf(alone: readonly string[]): Steps<number[]> {
+    return alone.length === 0 ? [] : rowsOfTerms(yield* this.ask(countStep(this.declared.name, alone)));
   }
 
   /**
@@ -115,7 +130,7 @@ export class TextLeg {
    */
   *find(values: Values, page: Page, among?: readonly Row[]): Steps<FoundText> {
     if (page.limit === 0) return { match: this.#matchOf(values), candidates: [], others: [] };
-    const match = yield* this.#matchWithinBudget(values);
+    const match = yield* this.#matchInIndex(values);
     if (match.expression === undefined) return { match, candidates: [], others: [] };
     const filled = { ...values, [MATCH]: match.expression };
     let candidates: readonly Scored[];
@@ -129,7 +144,7 @@ export class TextLeg {
         build: (db) => this.selectWith(db, page, among),
         values: { ...filled, [OTHERS]: keysToJson(among) },
       });
-      ({ candidates, others } = this.#apart(rows, page));
+      ({ candidates, others } = this.#apart(rows, page, among));
     }
     if (candidates.length < page.limit && (yield* this.#hasMore(match.expression, page))) {
       const rows = yield* this.ask({ type: "query", build: (db) => this.selectAll(db, page), values: filled });
@@ -167,7 +182,8 @@ export class TextLeg {
    * FTS5 stands first, whatever the planner thinks: looked up by rowid, it would run the whole query again for each row. Its
    * best rows, many more than the page, are joined to the table one after the other until enough have passed, so that neither
    * a row the condition refuses nor one the table has no more takes a place. Where that does not fill the page, `selectAll`
-   * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words.
+   * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words. Sorted by BM25 as FTS5 gives
+   * it, smaller being better, so that a row too far down is passed over before its score is turned round.
    */
   select(db: DbLike, page: Page): SelectBuilder {
     return this.#remembered(`select ${page.limit} ${page.offset}`, () =>
@@ -194,9 +210,10 @@ export class TextLeg {
   }
 
   /**
-   * As `select`, with further rows of the same run of FTS5; the last field tells which are those. Where the id is the key they
-   * stand in front of its best rows. Else a temporary table holds all that match. A run of its own for them would count every
-   * word's rows again, which BM25 needs; an IN that is the condition of a CASE, not its value, is asked of a Bloom filter first.
+   * As `select`, with further rows of the same run of FTS5. Where the id is the key they stand in front of its best rows, having
+   * NULL to be sorted by. Else a temporary table holds all that match, and the last field tells which are the further rows. A
+   * run of its own for them would count every word's rows again, which BM25 needs; an IN that is the condition of a CASE, not
+   * its value, is asked of a Bloom filter first.
    */
   selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
     // Of the keys only their number and shape stand in the text.
@@ -210,13 +227,10 @@ export class TextLeg {
     const { key, table } = this.#input.keyed;
     const [part] = key;
     const most = sql.raw(String(this.#best(page)! + among.length));
-    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", case when +rowid in (${this.#idsOf(among)}) then 1 else 0 end as "_dv_asked" from ${this.#fts(sql.placeholder(MATCH))} order by 3 desc, 2 desc, 1 limit ${most}) "_dv_hit"`;
+    const rank = sql`case when +rowid in (${this.#idsOf(among)}) then null else ${this.#rankOf(this.weights)} end`;
+    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))} order by ${rank}, 1 limit ${most}) "_dv_hit"`;
     return db
-      .select({
-        key0: this.#plain(sql`${part}`, part!),
-        score: sql`"_dv_hit"."_dv_score"`,
-        asked: sql`"_dv_hit"."_dv_asked"`,
-      })
+      .select({ key0: this.#plain(sql`${part}`, part!), score: sql`"_dv_hit"."_dv_score"` })
       .from(hits)
       .crossJoin(table)
       .where(allOf([sql`${part} = "_dv_hit"."_dv_id"`, this.#input.where]))
@@ -241,20 +255,25 @@ export class TextLeg {
   }
 
   /** The page and the further rows, of what `selectWith` gave. */
-  #apart(rows: readonly Row[], { limit, offset }: Page): Pick<FoundText, "candidates" | "others"> {
-    const isAsked = (row: Row) => Number(row.at(-1)) === 1;
-    const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
+  #apart(
+    rows: readonly Row[],
+    { limit, offset }: Page,
+    among: readonly Row[],
+  ): Pick<FoundText, "candidates" | "others"> {
     if (!this.declared.key.isRowid) {
+      const isAsked = (row: Row) => Number(row.at(-1)) === 1;
+      const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
       return { candidates: scored(rows.filter((row) => !isAsked(row))), others: scored(rows.filter(isAsked)) };
     }
-    const all = scored(rows);
-    const order = all
-      .map((row, at) => ({ row, isAsked: isAsked(rows[at]!) }))
-      .sort((a, b) => b.row.score - a.row.score || compareKeys(a.row.key, b.row.key, []));
+    const order = rows
+      .map((row) => this.#scored(row))
+      .sort((a, b) => b.score - a.score || compareKeys(a.key, b.key, []));
     const end = offset + limit;
+    const asked = new Set(among.map(([id]) => String(id)));
+    const outside = [...order.slice(0, offset), ...order.slice(end)];
     return {
-      candidates: order.slice(offset, end).map(({ row }) => row),
-      others: order.flatMap(({ row, isAsked: asked }, at) => (asked && (at < offset || at >= end) ? [row] : [])),
+      candidates: order.slice(offset, end),
+      others: outside.filter(({ key }) => asked.has(String(key[0]))),
     };
   }
 
@@ -357,8 +376,13 @@ export class TextLeg {
     return sql`select "_dv_key".id from ${asked} cross join ${this.#keys} where ${isKey}`;
   }
 
+  /** BM25 as FTS5 gives it: smaller is better. */
+  #rankOf(weights: readonly number[]): SQL {
+    return sql`bm25(${this.fts}, ${sql.raw(weights.join(", "))})`;
+  }
+
   #scoreOf(weights: readonly number[]): SQL {
-    return sql`-bm25(${this.fts}, ${sql.raw(weights.join(", "))})`;
+    return sql`-${this.#rankOf(weights)}`;
   }
 
   /** @param score - the score of rows that come from FTS5 itself; undefined where they carry id and score */
@@ -367,7 +391,8 @@ export class TextLeg {
     const isSorted = this.declared.key.isRowid;
     const what = score ? sql`+rowid as "_dv_id", ${score} as "_dv_score"` : sql`"_dv_id", "_dv_score"`;
     const best = this.#best({ limit, offset });
-    const sorted = best === undefined ? sql`` : sql.raw(` order by 2 desc, 1 limit ${best}`);
+    const sorted =
+      best === undefined ? sql`` : sql` order by ${this.#rankOf(this.weights)}, 1 limit ${sql.raw(String(best))}`;
     const hits = sql`(select ${what} from ${rows}${sorted}) "_dv_hit"`;
     const fields = key.map((part, i) => [`key${i}`, sql`${this.#plain(sql`${part}`, part)}`.as(`key${i}`)]);
     const select = db

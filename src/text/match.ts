@@ -1,3 +1,4 @@
+import { partsOfName } from "./name-parts.ts";
 import { beginningsOf, isUnspaced, trigramsOf } from "./trigrams.ts";
 import type { WordCharacters } from "./word-characters.ts";
 
@@ -17,6 +18,8 @@ export interface MatchOptions {
   readonly columns?: readonly string[] | undefined;
   /** How the index cuts text. */
   readonly characters: WordCharacters;
+  /** Names in code, as they stand in the text, that no row has: their parts are looked for. Of `any` only. */
+  readonly unknown?: ReadonlySet<string> | undefined;
   /** Places among the terms of an earlier match of the same text whose terms are in too many rows. */
   readonly tooCommon?: ReadonlySet<number> | undefined;
 }
@@ -94,7 +97,9 @@ export function matchOf(text: string, options: MatchOptions): Match {
       if (isStopped && isStopWord(piece.text.replace(characters.around, ""), options)) stopped.add(piece.text);
       else take(piece.text, terms, piece === last);
     } else {
-      const words = wordsOf(piece.text, characters);
+      const words = wordsOf(piece.text, characters).flatMap((word) =>
+        options.unknown?.has(word) ? partsOfName(word) : [word],
+      );
       if (words.length === 0) drop(piece.text, "no letter or digit");
       for (const [i, word] of words.entries()) {
         const isPrefix = piece === last && i === words.length - 1;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { rowsOfTerms, tooCommon } from "../../src/query/common-terms.ts";
+import { COST_MAX, COST_MAX_CUT, rowsOfTerms, tooCommon } from "../../src/query/common-terms.ts";
 
 test("rows are counted up to 1,024; beyond, the reach of the first 1,024 among all ids tells", () => {
   const counted = (count: number, reach: number | null) => [JSON.stringify([count, reach]), 1n, 100_000n];
@@ -8,19 +8,28 @@ test("rows are counted up to 1,024; beyond, the reach of the first 1,024 among a
   ]);
 });
 
-test("the rarest terms are kept, until they cost as much as they may", () => {
-  expect(tooCommon([40_000, 10, 40_000, 3000, 2000])).toEqual(new Set([2]));
-  expect(tooCommon(Array.from({ length: 64 }, () => 300))).toEqual(new Set(range(59, 64)));
+test("the rarest terms are kept, until they cost as much as they may, of a text that is cut a quarter of that", () => {
+  const mixed = [40_000, 10, 40_000, 3000, 2000, 120_000, 30_000];
+  expect(tooCommon(mixed, COST_MAX)).toEqual(new Set([5]));
+  expect(tooCommon(mixed, COST_MAX_CUT)).toEqual(new Set([0, 2, 5]));
+  const alike = Array.from({ length: 64 }, () => 300);
+  expect(tooCommon(alike, COST_MAX)).toEqual(new Set());
+  expect(tooCommon(alike, COST_MAX_CUT)).toEqual(new Set(range(59, 64)));
 });
 
 test("nothing is left out of what a small table holds", () => {
-  expect(tooCommon(Array.from({ length: 64 }, () => 250))).toEqual(new Set());
+  expect(
+    tooCommon(
+      Array.from({ length: 64 }, () => 250),
+      COST_MAX_CUT,
+    ),
+  ).toEqual(new Set());
 });
 
 test("terms are kept, however common, until 4,096 rows are there to fill a page", () => {
-  expect(tooCommon([900_000])).toEqual(new Set());
-  expect(tooCommon([5, 900_000, 4000])).toEqual(new Set());
-  expect(tooCommon([5, 900_000, 4100])).toEqual(new Set([1]));
+  expect(tooCommon([900_000], COST_MAX)).toEqual(new Set());
+  expect(tooCommon([5, 900_000, 4000], COST_MAX)).toEqual(new Set());
+  expect(tooCommon([5, 900_000, 4100], COST_MAX)).toEqual(new Set([1]));
 });
 
 function range(from: number, to: number): number[] {

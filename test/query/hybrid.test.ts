@@ -194,8 +194,8 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     });
     const { legs } = await hybrid(db, docsSearch, { vector: { embedding: [0, 0], title: [0, 0] } }).explain();
     expect(legs.map(({ leg, empty, weight }: any) => ({ leg, empty, weight }))).toEqual([
-      { leg: "embedding", empty: null, weight: 0.215 },
-      { leg: "title", empty: "the vector is all zeros", weight: 0.215 },
+      { leg: "embedding", empty: null, weight: 0.175 },
+      { leg: "title", empty: "the vector is all zeros", weight: 0.175 },
     ]);
     await expect(async () => await hybrid(db, docsSearch, { vector: [0, 1] as any })).rejects.toThrow(
       "vector: expected vectors by column, as { embedding: … }, since docs_search has embedding, title",
@@ -239,8 +239,8 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
       hits: 6,
       text: { match: '"apple"', terms: ["apple"] },
       legs: [
-        { leg: "text", weight: 0.57, plan: "full text", found: 4, scored: 0, sql: expect.stringContaining("bm25") },
-        { leg: "embedding", weight: 0.43, found: 5, scored: 0, fallback: null },
+        { leg: "text", weight: 0.65, plan: "full text", found: 4, scored: 0, sql: expect.stringContaining("bm25") },
+        { leg: "embedding", weight: 0.35, found: 5, scored: 0, fallback: null },
       ],
     });
     for (const { score, parts } of explain.scores) expect(parts.text + parts.embedding).toBeCloseTo(score, 12);
@@ -250,11 +250,11 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     const { db } = await filled(open);
     const weights = async (text: string, options = {}) =>
       (await hybrid(db, oneVector, { text, vector: [0, 0] }, options).explain()).legs.map(({ weight }) => weight);
-    expect(await weights("apple")).toEqual([0.57, 0.43]);
-    expect((await weights("日本語"))[0]).toBeCloseTo(0.3 * 0.57, 12);
+    expect(await weights("apple")).toEqual([0.65, 0.35]);
+    expect((await weights("日本語"))[0]).toBeCloseTo(0.3 * 0.65, 12);
     // Three of four terms.
-    expect((await weights("apple 日本語"))[0]).toBeCloseTo((0.3 + 0.7 / 4) * 0.57, 12);
-    expect(await weights("日本語", { fusion: shares() })).toEqual([0.57, 0.43]);
+    expect((await weights("apple 日本語"))[0]).toBeCloseTo((0.3 + 0.7 / 4) * 0.65, 12);
+    expect(await weights("日本語", { fusion: shares() })).toEqual([0.65, 0.35]);
   });
 
   test("highlights of hits that have the words, null for the others", async () => {

@@ -109,14 +109,14 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
 
   test("of a long text the words that most rows have are left out and reported, of a short one none", async () => {
     const { db, exec } = await filled(open);
-    const common = Array.from({ length: 30 }, (_, i) => `common${i}`);
+    const common = Array.from({ length: 60 }, (_, i) => `common${i}`);
     await exec(
       `with recursive n(i) as (select 100 union all select i + 1 from n where i < 4599)
        insert into docs (id, course, question) select i, 'x', '${common.join(" ")}' || case i when 300 then ' rare1' when 200 then ' rare1 rare2' else '' end from n`,
     );
     const long = `${common.join(" ")} rare1 rare2`;
     const { terms, dropped, match } = await search(db, docsSearch, long).explain();
-    expect(terms.length + dropped.length).toBe(32);
+    expect(terms.length + dropped.length).toBe(62);
     expect(terms).toEqual(expect.arrayContaining(["rare1", "rare2"]));
     expect(dropped.length).toBeGreaterThan(15);
     expect(new Set(dropped.map(({ reason }) => reason))).toEqual(new Set(["in too many rows"]));
@@ -125,7 +125,25 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     const short = await search(db, docsSearch, common.slice(0, 16).join(" ")).explain();
     expect([short.terms.length, short.dropped]).toEqual([16, []]);
     const every = await search(db, docsSearch, long, { match: "all" }).explain();
-    expect([every.terms.length, every.scores.map(({ key }) => key)]).toEqual([32, [200]]);
+    expect([every.terms.length, every.scores.map(({ key }) => key)]).toEqual([62, [200]]);
+    const cut = await search(db, docsSearch, long.padEnd(5000)).explain();
+    expect(cut.terms.length).toBeLessThan(terms.length / 2);
+  });
+
+  test("a name in code is looked for by its parts where no row has it", async () => {
+    const { db } = await filled(open);
+    const terms = async (typed: string, options = {}) => (await search(db, docsSearch, typed, options).explain()).terms;
+    expect(await terms("joinLate")).toEqual(["join", "Late"]);
+    expect(ids(await search(db, docsSearch, "joinLate"))).toEqual([3, 1, 2]);
+    expect(await search(db, docsSearch, "joinLate", { match: "all" })).toEqual([]);
+    expect(await search(db, docsSearch, '"joinLate"')).toEqual([]);
+    expect(await terms("homew", { prefix: true })).toEqual(["homew"]);
+    expect(await terms("submitHomew", { prefix: true })).toEqual(["submit", "Homew"]);
+    expect(ids(await search(db, docsSearch, "submitHomew", { prefix: true }))).toEqual([2]);
+
+    await db.insert(docs).values({ id: 5, course: "de", question: "What does joinLate do?" });
+    expect(await terms("joinLate")).toEqual(["joinLate"]);
+    expect(ids(await search(db, docsSearch, "joinLate"))).toEqual([5]);
   });
 
   test("where is any condition, and limit counts the rows behind it", async () => {
