@@ -1,12 +1,14 @@
 // Approximate search beside hnswlib-node, at equal measured recall; see README.md.
 //
 //   npx tsx approximate.ts [--data hard,like-minilm,easy] [--rows 100000] [--queries 1000] [--rounds 3] [--seed 1]
+//
+// With --prepare the data, the peer's graphs and the truths are made, and nothing is measured: a later run begins at once.
 import { parseArgs } from "node:util";
 import { type DataSet, dataSet, inFolder, openIndexed, vectorsOf } from "./lib/data-set.ts";
 import { canPersist, nearest, optimize } from "./lib/library.ts";
 import { type Contender, median, searchTimes } from "./lib/measure.ts";
 import { type Finding, ms, report, seconds, times } from "./lib/report.ts";
-import { recallOf, type Truth, truthOf } from "./lib/truth.ts";
+import { recallOf, type Truth, truthsOf } from "./lib/truth.ts";
 import { KINDS, type Kind } from "./lib/vectors.ts";
 import { hnswlib } from "./peers/hnswlib.ts";
 
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     queries: { type: "string", default: "1000" },
     rounds: { type: "string", default: "3" },
     seed: { type: "string", default: "1" },
+    prepare: { type: "boolean", default: false },
   },
 });
 const [rows, queryCount, rounds, seed] = [values.rows, values.queries, values.rounds, values.seed].map(Number) as [
@@ -53,13 +56,15 @@ for (const kind of values.data.split(",")) {
   const set = dataSet({ kind: kind as Kind, rows, dimensions: 384, seed });
   if (set) await compare(set);
 }
-report("approximate", { title: "Approximate top 10 at equal recall", rows: findings, values: curves });
+if (!values.prepare)
+  report("approximate", { title: "Approximate top 10 at equal recall", rows: findings, values: curves });
 
 async function compare(set: DataSet): Promise<void> {
   const vectors = vectorsOf(set);
   const queries = set.queries(queryCount);
-  const truths = queries.map((query) => truthOf(set, vectors, query, LIMIT));
+  const truths = truthsOf(set, vectors, queryCount, LIMIT);
   const peer = hnswlib({ set, vectors, k: LIMIT });
+  if (values.prepare) return;
   const plain = new Map(queries.map((query) => [query, Array.from(query)]));
   const theirs =
     peer &&
