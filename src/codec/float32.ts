@@ -1,5 +1,8 @@
 import type { Codec, ElementArray } from "./codec.ts";
 
+/** The layout of this machine's own numbers, so that they need not be read one by one. */
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
 /** IEEE 754 single precision, little endian: the layout sqlite-vec and libSQL read. */
 export const float32: Codec<ElementArray["float32"]> = {
   bytes: (dimensions) => dimensions * 4,
@@ -17,6 +20,11 @@ export const float32: Codec<ElementArray["float32"]> = {
     return bytes;
   },
   decode(bytes) {
+    if (IS_LITTLE_ENDIAN && bytes.byteLength % 4 === 0) {
+      const decoded = new Float32Array(bytes.byteLength / 4);
+      new Uint8Array(decoded.buffer).set(bytes);
+      return decoded;
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const decoded = new Float32Array(bytes.byteLength / 4);
     for (let i = 0; i < decoded.length; i++) decoded[i] = view.getFloat32(i * 4, true);

@@ -242,11 +242,11 @@ function* writeSegment(
   const source = new RowSource(slices, connection, space, plan.skipped);
   for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
     const most = Math.min(pageRows, writer.room);
-    const ids: bigint[] =
+    const { ids, values }: RowPage =
       plan.ids === "all"
-        ? yield* reader.idsFrom(least, most)
-        : Array.from(plan.ids.subarray(progress.done, progress.done + most));
-    if (ids.length > 0) yield* source.write(ids, writer);
+        ? yield* source.page(least, most)
+        : { ids: Array.from(plan.ids.subarray(progress.done, progress.done + most)), values: undefined };
+    if (ids.length > 0) yield* source.write(ids, values, writer);
     progress.done += ids.length;
     const last: bigint | undefined = ids.at(-1);
     least = ids.length < most || last === 2n ** 63n - 1n ? undefined : last! + 1n;
@@ -568,10 +568,17 @@ function unitsOf(generation: bigint, { model, segments }: Manifest): bigint[] {
   return [generation, model.generation, ...segments.map((segment) => segment.generation)];
 }
 
+/** Ids of rows, ascending, and where they have been read along with them the values of those that have one. */
+interface RowPage {
+  readonly ids: readonly bigint[];
+  readonly values: ReadonlyMap<bigint, Uint8Array | Skip> | undefined;
+}
+
 /** Gives the codes of rows: those in memory where they are current, else from the table. */
 class RowSource {
   readonly #slices: Slices;
   readonly #connection: object;
+  readonly #reader: ColumnReader;
   readonly #space: ColumnSpace;
   readonly #skipped: Map<bigint, Skip>;
   #codes: ResidentCodes | undefined;
@@ -583,23 +590,25 @@ class RowSource {
   constructor(slices: Slices, connection: object, space: ColumnSpace, skipped: Map<bigint, Skip>) {
     this.#slices = slices;
     this.#connection = connection;
+    this.#reader = new ColumnReader(slices.column);
     this.#space = space;
     this.#skipped = skipped;
   }
 
-  *write(ids: readonly bigint[], writer: SegmentWriter): Steps<void> {
-    const { column, number } = this.#slices;
-    if (this.#slice !== number) {
-      this.#slice = number;
-      this.#use((yield* currentCodes(this.#connection, column, CATCH_UP_ROWS))?.codes);
-    }
+  /** The next rows of the table from an id on. Where nothing is in memory, with their values: each page of the table is read once. */
+  *page(least: bigint, most: number): Steps<RowPage> {
+    yield* this.#catchUp();
+    const read = this.#codes ? undefined : yield* this.#reader.rowsFrom(least, most);
+    if (!read) return { ids: yield* this.#reader.idsFrom(least, most), values: undefined };
+    return { ids: read.map(([id]) => id as bigint), values: this.#judged(read) };
+  }
+
+  /** @param known - values of these rows, where they have been read in this slice */
+  *write(ids: readonly bigint[], known: RowPage["values"], writer: SegmentWriter): Steps<void> {
+    yield* this.#catchUp();
     const codes = this.#codes;
     const unread = codes ? ids.filter((id) => codes.whereIs(id) === "onDisk") : ids;
-    const values = new Map<bigint, Uint8Array | Skip>();
-    if (unread.length > 0) {
-      const read = yield* new ColumnReader(column).some(unread);
-      for (const [id, value] of read) values.set(id as bigint, judge(value, this.#space));
-    }
+    const values = known ?? this.#judged(unread.length > 0 ? yield* this.#reader.some(unread) : []);
     const vectors = unread.map((id) => values.get(id)).filter((value) => value instanceof Uint8Array);
     const coded = this.#space.codesOf(vectors)[Symbol.iterator]();
     for (const id of ids) {
@@ -612,6 +621,19 @@ class RowSource {
         else if (!writer.add(id, code, value as Uint8Array)) this.#skipped.set(id, "notFinite");
       } else if (how !== "inMemory" && how !== "absent") this.#skipped.set(id, how);
     }
+  }
+
+  *#catchUp(): Steps<void> {
+    const { column, number } = this.#slices;
+    if (this.#slice === number) return;
+    this.#slice = number;
+    this.#use((yield* currentCodes(this.#connection, column, CATCH_UP_ROWS))?.codes);
+  }
+
+  #judged(rows: readonly Row[]): Map<bigint, Uint8Array | Skip> {
+    const values = new Map<bigint, Uint8Array | Skip>();
+    for (const [id, value] of rows) if (value !== null) values.set(id as bigint, judge(value, this.#space));
+    return values;
   }
 
   /** Codes of another model, or those of another copy of the library, whose private state is out of reach, are of no use. */

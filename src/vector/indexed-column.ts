@@ -111,6 +111,14 @@ export class ColumnReader {
     return rows.map(([row]) => row as bigint);
   }
 
+  /** As `idsFrom`, with the values of the rows; undefined where ids are not those of the table, and are better read by themselves. */
+  *rowsFrom(least: bigint, most: number): Steps<readonly Row[] | undefined> {
+    const { id, rows, map } = this.#identity;
+    if (map) return undefined;
+    const sql = `SELECT ${id}, ${this.#vector} FROM ${rows} WHERE ${id} >= ? ORDER BY ${id} LIMIT ${most}`;
+    return yield { type: "rows", sql, params: [least] };
+  }
+
   /**
    * Vectors from all over the table, no row twice: `count` of them, or those of all rows where they are fewer. Of a small table
    * every so many rows; of a larger one those at even distances of ids. Where a few ids lie far from all others, and most of
