@@ -1,0 +1,47 @@
+import type Database from "better-sqlite3";
+import { eq, inArray, lt } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { configure, ensureSearchIndexes, optimize } from "../../src/index.ts";
+import { CREATE, DOCS, docOf, docs, docsSearch, NOTES, noteOf, notes, notesSearch } from "./fixture.ts";
+
+/** Makes the fixture database in an empty one. Rows and what is done to them are the same each time; nonces and stamps are drawn anew. */
+export async function writeFixture(client: Database.Database): Promise<void> {
+  const db = drizzle({ client });
+  configure(db, { maintenance: "manual" });
+  client.pragma("page_size = 1024");
+  client.exec(CREATE);
+  ensureSearchIndexes(db, [docsSearch, notesSearch]);
+
+  const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  db.insert(docs)
+    .values(range(0, DOCS).map((n) => docOf(n)) as any)
+    .run();
+  db.insert(notes)
+    .values(range(0, NOTES).map((n) => noteOf(n)) as any)
+    .run();
+  await optimize(db, docsSearch);
+  await optimize(db, notesSearch);
+  // A second segment, over rows of which the first holds other codes.
+  for (const n of range(100, 140))
+    db.update(docs)
+      .set(docOf(n, 1) as any)
+      .where(eq(docs.id, n))
+      .run();
+  db.delete(docs).where(lt(docs.id, 20)).run();
+  await optimize(db, docsSearch);
+  // What has changed since: it is in the log alone.
+  for (const n of range(200, 215))
+    db.update(docs)
+      .set(docOf(n, 2) as any)
+      .where(eq(docs.id, n))
+      .run();
+  db.insert(docs)
+    .values(range(DOCS, DOCS + 10).map((n) => docOf(n, 3)) as any)
+    .run();
+  db.delete(docs)
+    .where(inArray(docs.id, [30, 31, 32]))
+    .run();
+  db.update(notes).set({ id: "note moved" }).where(eq(notes.id, "note 7")).run();
+  // A REPLACE that evicts another row by its slug.
+  client.exec("REPLACE INTO docs (id, slug, title, exact) SELECT 9999, slug, title, exact FROM docs WHERE id = 300");
+}
