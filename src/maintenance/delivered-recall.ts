@@ -2,7 +2,7 @@ import type { DbLike, Driver } from "../driver/driver.ts";
 import { CodesMissingError, IndexDetachedError, TooFewRowsError } from "../errors.ts";
 import { type StoredRecall, storedRecallIn } from "../migration/settings.ts";
 import { LIMIT_DEFAULT } from "../query/options.ts";
-import { answerAll, drawQueries, type Measured, readyColumn, summaryOf } from "./recall.ts";
+import { answerAll, drawQueries, type Measured, queriesOfSlice, readyColumn, summaryOf } from "./recall.ts";
 import { pause, SLICE_MS } from "./slices.ts";
 import { recordedIndex, type Target } from "./target.ts";
 
@@ -77,11 +77,13 @@ async function deliveredBy(
       return yield* drawQueries(measured, yield* readyColumn(measured, snapshot), { count, seed: SEED });
     });
     let sliceEnd = performance.now() + SLICE_MS;
-    for (const query of queries) {
+    for (let done = 0; done < queries.length; ) {
       signal?.throwIfAborted();
+      const some = queries.slice(done, done + queriesOfSlice(measured));
       const asking = { recalls: [1, recall], from: 0 };
-      const answers = await driver.run((snapshot) => answerAll(measured, query, asking, snapshot));
-      if (answers) found.push(answers[1]!.recall);
+      const answers = await driver.run((snapshot) => answerAll(measured, some, asking, snapshot));
+      for (const answer of answers) if (answer) found.push(answer[1]!.recall);
+      done += some.length;
       if (performance.now() < sliceEnd) continue;
       await pause();
       sliceEnd = performance.now() + SLICE_MS;

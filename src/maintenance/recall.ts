@@ -8,7 +8,7 @@ import { squaredNorm } from "../metric/reference.ts";
 import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
-import { findNearest } from "../query/find-nearest.ts";
+import { type Chosen, findNearest, findNearestMany } from "../query/find-nearest.ts";
 import { compareKeys } from "../query/key.ts";
 import { NearestRequest } from "../query/nearest-request.ts";
 import type { Candidate } from "../query/nearest-rows.ts";
@@ -33,7 +33,8 @@ export interface Answered {
   readonly fallback: string | null;
   readonly rowsRescored: number;
   readonly bytesRead: number;
-  readonly ms: number;
+  /** Undefined where it was answered together with other queries, which tells nothing of what it takes by itself. */
+  readonly ms: number | undefined;
 }
 
 /** What queries are measured on. */
@@ -130,35 +131,74 @@ function isQuery(decoded: ArrayLike<number>, { metric }: VectorDefinition): bool
   return Number.isFinite(squares) && !(metric === "cosine" && squares === 0);
 }
 
+/** Queries whose exact answers share a reading of the table: most of what sharing gains, and a slice still ends in time. */
+const SHARED_QUERIES = 8;
+
+/** How many queries are answered in one slice: one, unless exact answers come from the table. */
+export function queriesOfSlice({ vector: { exact, element } }: Measured): number {
+  return exact || element === "bit" ? 1 : SHARED_QUERIES;
+}
+
+/** An answer, before it is compared. */
+interface Given {
+  readonly candidates: readonly Candidate[];
+  readonly rest: Omit<Answered, "recall">;
+}
+
 /**
- * Answers a query for each recall that is asked for, in one snapshot, and compares the answers with the exact one, the first. What
+ * Answers queries for each recall that is asked for, in one snapshot, and compares the answers with the exact ones, the first. What
  * is found counts by its distance: a row no farther than the true k-th is as good as it, so that ties are no misses. A query that
- * is a row finds itself, whatever the codes: it is left out of the truth and of the answers, and one row more is asked for.
+ * is a row finds itself, whatever the codes: it is left out of the truth and of the answers, and one row more is asked for. The
+ * exact answers of several queries come by one reading, of whatever they are read from.
  *
  * @param recalls - the first is 1
- * @param from - with which of them to begin: in turn, so that none is always the one to find memory cold
- * @returns in the order of `recalls`; undefined where there is nothing to find
+ * @param from - with which of them to begin, with the first query: in turn, so that none is always the one to find memory cold
+ * @returns for each query in the order of `recalls`; undefined where there is nothing to find
  */
 export function* answerAll(
-  { db, driver, definition, vector, limit }: Measured,
-  query: RecallQuery,
+  measured: Measured,
+  queries: readonly RecallQuery[],
   { recalls, from }: { recalls: readonly number[]; from: number },
   snapshot: Snapshot,
-): Steps<Answered[] | undefined> {
-  const column = columnIn(definition, vector);
-  const own = query.key;
-  const answers: { candidates: readonly Candidate[]; rest: Omit<Answered, "recall"> }[] = [];
-  for (let i = 0; i < recalls.length; i++) {
-    const at = (i + from) % recalls.length;
-    const options = { limit: own ? limit + 1 : limit, recall: recalls[at], metric: vector.metric };
-    const request = new NearestRequest(column, query.vector, options);
-    const start = performance.now();
-    const found = yield* findNearest(request, { db, driver, values: {}, snapshot, isReadOnly: true });
-    const ms = performance.now() - start;
-    const { plan, fallback, rowsRescored, bytesRead } = found;
-    const others = own ? found.candidates.filter(({ key }) => compareKeys(key, own, []) !== 0) : found.candidates;
-    answers[at] = { candidates: others.slice(0, limit), rest: { plan, fallback, rowsRescored, bytesRead, ms } };
+): Steps<(Answered[] | undefined)[]> {
+  const { db, driver } = measured;
+  const input = { db, driver, values: {}, snapshot, isReadOnly: true };
+  const exact =
+    queries.length > 1
+      ? yield* findNearestMany(
+          queries.map((query) => requestOf(measured, query, 1)),
+          input,
+        )
+      : undefined;
+  const answered: (Answered[] | undefined)[] = [];
+  for (const [n, query] of queries.entries()) {
+    const answers: Given[] = [];
+    if (exact) answers[0] = given(measured, query, exact[n]!, undefined);
+    for (let i = 0; i < recalls.length; i++) {
+      const at = (i + from + n) % recalls.length;
+      if (answers[at]) continue;
+      const request = requestOf(measured, query, recalls[at]!);
+      const start = performance.now();
+      const found = yield* findNearest(request, input);
+      answers[at] = given(measured, query, found, performance.now() - start);
+    }
+    answered.push(compared(answers));
   }
+  return answered;
+}
+
+function requestOf({ definition, vector, limit }: Measured, { vector: query, key }: RecallQuery, recall: number) {
+  const options = { limit: key ? limit + 1 : limit, recall, metric: vector.metric };
+  return new NearestRequest(columnIn(definition, vector), query, options);
+}
+
+function given({ limit }: Measured, { key: own }: RecallQuery, found: Chosen, ms: number | undefined): Given {
+  const { candidates, plan, fallback, rowsRescored, bytesRead } = found;
+  const others = own ? candidates.filter(({ key }) => compareKeys(key, own, []) !== 0) : candidates;
+  return { candidates: others.slice(0, limit), rest: { plan, fallback, rowsRescored, bytesRead, ms } };
+}
+
+function compared(answers: readonly Given[]): Answered[] | undefined {
   const truth = answers[0]!.candidates;
   const farthest = truth.at(-1)?.distance;
   if (farthest === undefined) return undefined;

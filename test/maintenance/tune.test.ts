@@ -42,6 +42,38 @@ vi.setConfig({ testTimeout: 60_000 });
 const query = randomVector(seeded(3), DIMENSIONS);
 
 describe("tune", () => {
+  test("the exact answers of a column with 1-bit codes alone share readings of the table, and are the same", async () => {
+    const { client } = openVectors();
+    const read: string[] = [];
+    const db = drizzle({ client, logger: { logQuery: (sql) => read.push(sql) } });
+    const options = { column: "approximate", recall: 0.8, recalls: [0.5] } as const;
+    const report = await tune(db, itemsSearch, { ...options, queries: 45 });
+    const scans = read.filter((sql) => sql.includes('"approximate" is not null'));
+    // One to warm up, five that are timed, and five times eight.
+    expect(scans.length).toBe(11);
+    expect(report.settings.map(({ recall, plan }) => [recall, plan])).toEqual([
+      [1, "bare scan"],
+      [0.8, "1-bit scan"],
+      [0.5, "1-bit scan"],
+    ]);
+    const [exact, most, half] = report.settings;
+    expect(exact!.measured).toEqual({ mean: 1, standardError: 0, p5: 1 });
+    expect(exact!.ms.median).toBeGreaterThan(0);
+    expect(most!.measured.mean).toBeGreaterThan(half!.measured.mean);
+    expect(half!.measured.mean).toBeLessThan(1);
+    // Asked one by one, the same rows are found in the same shares.
+    const given = Array.from({ length: 13 }, (_, i) => randomVector(seeded(100 + i), DIMENSIONS));
+    const together = await tune(db, itemsSearch, { ...options, queries: given });
+    const alone = await Promise.all(given.map((one) => tune(db, itemsSearch, { ...options, queries: [one] })));
+    for (const [at, { measured }] of together.settings.entries()) {
+      const means = alone.map(({ settings }) => settings[at]!.measured.mean);
+      expect(measured.mean).toBeCloseTo(means.reduce((sum, mean) => sum + mean, 0) / means.length, 12);
+    }
+    read.length = 0;
+    await verify(db, itemsSearch, { recallQueries: 20 });
+    expect(read.filter((sql) => sql.includes('"approximate" is not null')).length).toBe(3);
+  });
+
   test("tells what each recall found and cost, exact answers first, and stores nothing unasked", async () => {
     const { client, db } = openVectors();
     const before = client.serialize();
