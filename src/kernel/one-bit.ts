@@ -197,15 +197,16 @@ export class OneBitBlocks {
     const centreAt = BASE;
     const bad: number[] = [];
     for (let from = 0; from < vectors.length; from += GROUP_ROWS) {
-      const batch = vectors.slice(from, from + GROUP_ROWS);
-      const rows = new Float32Array(this.#buffer, rowsAt, batch.length * width);
-      batch.forEach((vector, i) => {
+      const count = Math.min(GROUP_ROWS, vectors.length - from);
+      const rows = new Float32Array(this.#buffer, rowsAt, count * width);
+      for (let i = 0; i < count; i++) {
+        const vector = vectors[from + i]!;
         rows.set(vector, i * width);
         if (vector.length < width) rows.fill(0, i * width + vector.length, (i + 1) * width);
-      });
+      }
       let bits = this.#kernel.codeOneBit(
         rowsAt,
-        batch.length,
+        count,
         width,
         window,
         centreAt,

@@ -11,7 +11,7 @@ import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
-import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip } from "../vector/resident-codes.ts";
+import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
 import { forgetCodes, type Resident, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import type { CodeKind } from "../vector/row-blocks.ts";
 import { considerFold } from "../vector/upkeep.ts";
@@ -286,18 +286,24 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
     return { ...scanned, plan: "1-bit scan", size, scanBytes: scanned.scanBytes + codes.likelyBytes };
   }
   if (!found && k > 0) return { refusal: "more rows are likely than reading one by one is good for" };
-  const survivors = found?.rows() ?? [];
   const scanMs = performance.now() - start;
   const rescoring = yield* base.rescoring(k, likelyBounds(query));
-  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; ) {
+  if (found) {
     // The first rows tell how many more are worth reading.
-    const batch = survivors.slice(i, i + (i === 0 ? Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)) : BATCH_ROWS));
-    const { floor } = rescoring;
-    yield* rescoring.score(batch.filter(({ upper }) => upper >= floor));
-    i += batch.length;
+    const first = found.boundOf(Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)));
+    yield* scoreDown(rescoring, found.rows(first));
+    yield* scoreDown(rescoring, found.rows(rescoring.floor, first));
   }
-  const inDoubt = survivors.length;
+  const inDoubt = found?.count ?? 0;
   return { plan: "1-bit scan", rescoring, scanMs, size, skipped, scanBytes: codes.likelyBytes, inDoubt };
+}
+
+/** Scores rows, best bound first, until those left are ruled out. */
+function* scoreDown(rescoring: Rescoring, survivors: readonly Survivor[]): Steps<void> {
+  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
+    const { floor } = rescoring;
+    yield* rescoring.score(survivors.slice(i, i + BATCH_ROWS).filter(({ upper }) => upper >= floor));
+  }
 }
 
 /**
@@ -355,9 +361,7 @@ function* scanAmong(
   const scanMs = performance.now() - start;
   const rescoring = yield* begin(k, provenBounds(query));
   const { survivors } = found;
-  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
-    yield* rescoring.score(survivors.slice(i, i + BATCH_ROWS));
-  }
+  yield* scoreDown(rescoring, survivors);
   const { bytesRead: scanBytes } = found;
   return { plan: "certified scan", rescoring, scanMs, size, skipped, scanBytes, inDoubt: survivors.length };
 }

@@ -46,8 +46,13 @@ export interface LikelySearch extends Omit<CodeSearch, "query"> {
 
 /** What 1-bit codes tell; to be used before anything changes the codes. */
 export interface Likely {
-  /** Rows that are likely enough among the nearest, best bound first. */
-  rows(): Survivor[];
+  /**
+   * Rows that are likely enough among the nearest, best bound first: those whose bounds are at least `least` and below `end`. Most
+   * of them are ruled out by the first that are scored, and are not worth being put in order.
+   */
+  rows(least?: number, end?: number): Survivor[];
+  /** The bound that so many of them reach, or a few more of equal bounds; `-Infinity` where they are fewer. */
+  boundOf(count: number): number;
   /** The same, to be searched among with codes for exact answers. */
   selection(): Selection;
   /** How many they are. */
@@ -337,7 +342,15 @@ export class ResidentCodes {
     return {
       count: found.rows.length,
       threshold: found.threshold,
-      rows: () => this.#ranked(found),
+      rows: (least = Number.NEGATIVE_INFINITY, end) => {
+        const { rows, uppers } = found;
+        const isAsked = (upper: number) => upper >= least && (end === undefined || upper < end);
+        return this.#ranked({
+          rows: rows.filter((_, i) => isAsked(uppers[i]!)),
+          uppers: uppers.filter(isAsked),
+        });
+      },
+      boundOf: (count) => found.uppers.slice().sort().at(-count) ?? Number.NEGATIVE_INFINITY,
       selection: () => {
         const likely = this.selection();
         for (const at of found.rows) likely.addPlace(at);
