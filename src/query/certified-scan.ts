@@ -289,20 +289,28 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
   const scanMs = performance.now() - start;
   const rescoring = yield* base.rescoring(k, likelyBounds(query));
   if (found) {
-    // The first rows tell how many more are worth reading.
-    const first = found.boundOf(Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2)));
-    yield* scoreDown(rescoring, found.rows(first));
-    yield* scoreDown(rescoring, found.rows(rescoring.floor, first));
+    // The first rows tell how many more are worth reading, and those how many of the rest.
+    const first = Math.min(BATCH_ROWS, Math.max(FIRST_ROWS, k * 2));
+    const bound = found.boundOf(first);
+    yield* scoreDown(rescoring, found.rows(bound));
+    yield* scoreDown(rescoring, found.rows(rescoring.floor, bound), first);
   }
   const inDoubt = found?.count ?? 0;
   return { plan: "1-bit scan", rescoring, scanMs, size, skipped, scanBytes: codes.likelyBytes, inDoubt };
 }
 
-/** Scores rows, best bound first, until those left are ruled out. */
-function* scoreDown(rescoring: Rescoring, survivors: readonly Survivor[]): Steps<void> {
-  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; i += BATCH_ROWS) {
+/**
+ * Scores rows, best bound first, until those left are ruled out.
+ *
+ * @param batch - rows of the first statement; each further one reads twice as many
+ */
+function* scoreDown(rescoring: Rescoring, survivors: readonly Survivor[], batch = BATCH_ROWS): Steps<void> {
+  let rows = batch;
+  for (let i = 0; i < survivors.length && survivors[i]!.upper >= rescoring.floor; ) {
     const { floor } = rescoring;
-    yield* rescoring.score(survivors.slice(i, i + BATCH_ROWS).filter(({ upper }) => upper >= floor));
+    yield* rescoring.score(survivors.slice(i, i + rows).filter(({ upper }) => upper >= floor));
+    i += rows;
+    rows = Math.min(BATCH_ROWS, rows * 2);
   }
 }
 
