@@ -94,7 +94,8 @@ async function compare(set: DataSet): Promise<void> {
         },
       };
       const recall = recallOver(queries, truths, through.search);
-      const equal = theirs?.find((other) => other.recall >= recall);
+      // The largest ef there is, where none reaches it.
+      const equal = theirs?.find((other) => other.recall >= recall) ?? theirs?.at(-1);
       if (equal) peer!.setEf(equal.ef);
       const graph: Contender = { name: "hnswlib-node", search: (query) => peer!.search(plain.get(query)!) };
       const taken = await searchTimes(equal ? [through, graph] : [through], queries, rounds);
@@ -106,7 +107,9 @@ async function compare(set: DataSet): Promise<void> {
       const graphMs = equal && median(taken.get(graph)!);
       ours.push({ ...point, graphMs });
       const most = asked === JUDGED ? MOST[set.kind] : undefined;
-      const beside = graphMs ? `; hnswlib-node (ef ${equal.ef}) ${ms(graphMs)}: ${times(point.bareMs / graphMs)}` : "";
+      const beside = graphMs
+        ? `; hnswlib-node (ef ${equal.ef}, recall ${equal.recall.toFixed(4)}) ${ms(graphMs)}: ${times(point.bareMs / graphMs)}`
+        : "";
       findings.push(
         {
           what: `${set.name}: recall ${asked} asked, delivered`,

@@ -246,7 +246,7 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
   const start = performance.now();
   const { codes, encoded, maxDistance, read } = base;
   const { space } = codes;
-  const factor = factorFor(recall, space.oneBit!.spread);
+  const factor = factorFor(recall, space.oneBit!.spread, base.wanted);
   if (matching && (!space.isExact || codes.streamedBytes("codes") > 0)) {
     const query = codes.likelyQuery(encoded, factor);
     const walked = yield* walk(base, matching, {

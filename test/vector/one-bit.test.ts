@@ -223,7 +223,7 @@ describe("recall", () => {
           let [found, read] = [0, 0];
           for (const [q, query] of queries.entries()) {
             const truth = truths[q]![k - 1]!;
-            const options = { factor: factorFor(recall, factor), k };
+            const options = { factor: factorFor(recall, factor, k), k };
             const { kept, read: rows } = rescored(world, search(blocks, world, query, options), query, k);
             found += kept.filter((value) => value <= truth).length / k;
             read += rows;
@@ -240,9 +240,13 @@ describe("recall", () => {
   test("a spread is found where estimates are worse than theory has it", () => {
     expect(deviations(0.02275)).toBeCloseTo(2, 3);
     expect(deviations(0.5)).toBe(0);
-    expect(factorFor(0.99, 1)).toBeCloseTo(2.151, 2);
-    expect(factorFor(0.95, 2)).toBeCloseTo(2 * 1.448, 2);
-    expect(factorFor(0.5, 1)).toBe(0.5);
+    expect(factorFor(0.99, 1, 1)).toBeCloseTo(2.151, 2);
+    expect(factorFor(0.95, 2, 1)).toBeCloseTo(2 * 1.448, 2);
+    expect(factorFor(0.5, 1, 1)).toBe(0.5);
+    // Of ten neighbours most are nearer than the last, and need less.
+    expect(factorFor(0.99, 1, 10)).toBeCloseTo(1.777, 2);
+    expect(factorFor(0.99, 1, 100)).toBe(factorFor(0.99, 1, 10));
+    expect(factorFor(0.8, 1, 10)).toBe(factorFor(0.8, 1, 1));
     const shape = { dimensions: 8, element: "float32" } as const;
     const few = vectors(10, 8, 1).map((row) => encodeVector(row, shape, "row"));
     expect(atOnce(calibrate({ shape, metric: "l2" }, { centre: new Float32Array(8), seed: 1 }, few))).toBe(1.25);
