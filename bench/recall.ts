@@ -1,6 +1,6 @@
 // Whether the recall asked for is the recall delivered: by distance, on the mean of many queries that are not rows; see README.md.
 //
-//   npx tsx recall.ts [--data noise,fashion1k] [--rows 20000] [--queries 1000] [--seed 1]
+//   npx tsx recall.ts [--data noise,fashion1k] [--cases all,filtered,churned] [--rows 20000] [--queries 1000] [--seed 1]
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -10,7 +10,15 @@ import { lt } from "drizzle-orm";
 import { type BetterSQLite3Database, drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, real, sqliteTable } from "drizzle-orm/sqlite-core";
 import { gaussian, seeded } from "./lib/data.ts";
-import { ensureSearchIndexes, nearest, optimize, searchIndex, tryConfigure, vectorColumn } from "./lib/library.ts";
+import {
+  ensureSearchIndexes,
+  nearest,
+  nearestMany,
+  optimize,
+  searchIndex,
+  tryConfigure,
+  vectorColumn,
+} from "./lib/library.ts";
 import { median } from "./lib/measure.ts";
 import { type Finding, report } from "./lib/report.ts";
 import { KINDS, type Kind, vectorSource } from "./lib/vectors.ts";
@@ -22,6 +30,7 @@ const CHURN = 0.3;
 /** Queries whose plans are looked at, and those asked where the table answers most of them. */
 const EXPLAINED = 20;
 const SLOW_QUERIES = 100;
+const TOGETHER = 100;
 /** How much less than asked may be delivered. */
 const SHORT = 0.01;
 const DATA = process.env.BENCH_DATA ?? fileURLToPath(new URL("../../shared/data", import.meta.url));
@@ -62,12 +71,15 @@ const REAL: Record<string, { base: string; queries?: string; metric: Metric }> =
 const { values } = parseArgs({
   options: {
     data: { type: "string", default: [...KINDS, "cluster", "far", ...Object.keys(REAL)].join(",") },
+    cases: { type: "string", default: "all,filtered,churned" },
     rows: { type: "string", default: "20000" },
     queries: { type: "string", default: "1000" },
     seed: { type: "string", default: "1" },
   },
 });
 const [rowCount, queryCount, seed] = [values.rows, values.queries, values.seed].map(Number) as [number, number, number];
+
+const isAsked = (kind: "all" | "filtered" | "churned") => values.cases.split(",").includes(kind);
 
 const findings: Finding[] = [];
 for (const name of values.data.split(",")) {
@@ -82,20 +94,22 @@ async function measure(source: Source, exact: boolean): Promise<void> {
   const world = await open(source, exact);
   const what = `${name}, ${world.size} rows, ${exact ? "exact and 1-bit codes" : "1-bit codes alone"}`;
   const cases: [string, number | undefined][] = [
-    ["all rows", undefined],
+    ...(isAsked("all") ? [["all rows", undefined] as [string, undefined]] : []),
     // Codes for exact answers are what a condition is answered by.
-    ...(exact ? [] : SHARES.map((share): [string, number] => [`${share * 100} %`, share])),
+    ...(exact || !isAsked("filtered") ? [] : SHARES.map((share): [string, number] => [`${share * 100} %`, share])),
   ];
   for (const [label, share] of cases) judge(`${what}, ${label}`, world, queries, share);
-  world.churn();
-  judge(`${what}, after ${CHURN * 100} % churn`, world, queries, undefined);
-  if (!exact) judge(`${what}, after churn, 10 %`, world, queries, 0.1);
+  if (isAsked("churned")) {
+    world.churn();
+    judge(`${what}, after ${CHURN * 100} % churn`, world, queries, undefined);
+    if (!exact) judge(`${what}, after churn, 10 %`, world, queries, 0.1);
+  }
   world.close();
 }
 
 /** Delivered recall for each limit, the worst of which is judged. */
 function judge(what: string, world: World, queries: readonly Float32Array[], share: number | undefined): void {
-  const truths = new Map(LIMITS.map((limit) => [limit, queries.map((query) => world.truth(query, limit, share))]));
+  const truths = new Map(LIMITS.map((limit) => [limit, world.truths(queries, limit, share)]));
   for (const recall of RECALLS) {
     const plans = new Map<string, number>();
     const rescored: number[] = [];
@@ -109,9 +123,8 @@ function judge(what: string, world: World, queries: readonly Float32Array[], sha
       const bare = plansHere.filter(({ plan }) => plan === "bare scan").length;
       if (bare === plansHere.length) return 1;
       const asked = queries.slice(0, bare * 2 > plansHere.length ? SLOW_QUERIES : queries.length);
-      const sum = asked.reduce((found, query, q) => {
+      const sum = world.search(asked, limit, share, recall).reduce((found, hits, q) => {
         const truth = truths.get(limit)![q]!;
-        const hits = world.search(query, limit, share, recall);
         if (hits.length !== truth.count) throw new Error(`${what}: ${hits.length} hits instead of ${truth.count}`);
         if (truth.count === 0) return found + 1;
         return found + hits.filter((distance) => distance <= truth.radius).length / truth.count;
@@ -139,9 +152,9 @@ interface Truth {
 
 interface World {
   readonly size: number;
-  truth(query: Float32Array, limit: number, share: number | undefined): Truth;
-  /** Distances of the hits. */
-  search(query: Float32Array, limit: number, share: number | undefined, recall: number): number[];
+  truths(queries: readonly Float32Array[], limit: number, share: number | undefined): Truth[];
+  /** Distances of the hits of each query. */
+  search(queries: readonly Float32Array[], limit: number, share: number | undefined, recall: number): number[][];
   explain(
     query: Float32Array,
     limit: number,
@@ -174,17 +187,24 @@ async function open({ rows, metric, another }: Source, exact: boolean): Promise<
   };
   const asked = await make(exact);
   const exactly = exact ? asked : await make(true);
+  /** Many at once, so that those that the table answers share a reading of it. */
+  const distancesOf = (db: BetterSQLite3Database, queries: readonly Float32Array[], options: object): number[][] =>
+    Array.from({ length: Math.ceil(queries.length / TOGETHER) }, (_, n) =>
+      nearestMany(db, docs.embedding, queries.slice(n * TOGETHER, (n + 1) * TOGETHER), options)
+        .all()
+        .map((hits) => hits.map(({ $distance }) => $distance)),
+    ).flat();
   const whereOf = (share: number | undefined) => (share === undefined ? {} : { where: lt(docs.rank, share) });
   return {
     size: rows.length,
-    truth(query, limit, share) {
-      const search = nearest(exactly.db, docs.embedding, query, { metric, limit, ...whereOf(share) });
-      const distances = search.all().map(({ $distance }) => $distance);
-      return { count: distances.length, radius: distances.at(-1) ?? 0 };
+    truths(queries, limit, share) {
+      return distancesOf(exactly.db, queries, { metric, limit, ...whereOf(share) }).map((distances) => ({
+        count: distances.length,
+        radius: distances.at(-1) ?? 0,
+      }));
     },
-    search(query, limit, share, recall) {
-      const search = nearest(asked.db, docs.embedding, query, { metric, limit, recall, ...whereOf(share) });
-      return search.all().map(({ $distance }) => $distance);
+    search(queries, limit, share, recall) {
+      return distancesOf(asked.db, queries, { metric, limit, recall, ...whereOf(share) });
     },
     explain(query, limit, share, recall) {
       const options = { metric, limit, recall, ...whereOf(share) };

@@ -1,6 +1,6 @@
 import * as library from "../../dist/index.js";
 
-export { ensureSearchIndexes, nearest, searchIndex, vectorColumn } from "../../dist/index.js";
+export { ensureSearchIndexes, nearest, nearestMany, searchIndex, vectorColumn } from "../../dist/index.js";
 
 type Db = Parameters<typeof library.configure>[0];
 type OptimizeIndex = (db: Db, index: unknown) => Promise<unknown>;

@@ -12,7 +12,7 @@ import { type OneBitModel, oneBitQuery, oneBitShape } from "./one-bit-space.ts";
  * above `factor` of that is missed, were all neighbours no nearer than the k-th. Most are nearer: where one in twenty would be
  * missed, isotropic noise, the worst of all, misses half as many, clustered, real and duplicate vectors a quarter. Less than that
  * is counted on, and nothing where much may be missed: there the k-th place is taken by a row that is hardly farther. For the single
- * nearest there are no nearer ones; from ten neighbours on they are counted on in full.
+ * nearest there are no nearer ones; where little may be missed, those of ten neighbours and more are counted on twice.
  *
  * What theory cannot promise is that one rotation does for all data. So the spread is measured on a sample: with rows that
  * are asked for, rows that are moved a little or much, mixtures of rows, and mirrored ones, always for the rows nearest to each,
@@ -20,7 +20,7 @@ import { type OneBitModel, oneBitQuery, oneBitShape } from "./one-bit-space.ts";
  */
 export function factorFor(recall: number, spread: number, k: number): number {
   const missed = 1 - recall;
-  const nearer = 1 + Math.max(0, 1.5 - 11 * missed) * Math.min(1, Math.log10(Math.max(1, k)));
+  const nearer = 1 + Math.max(0, 1.5 - 20 * missed) * Math.min(1, Math.log10(Math.max(1, k)));
   return spread * Math.max(FACTOR_MIN, deviations(missed * Math.max(1, 1.6 - 2.5 * missed) * nearer));
 }
 

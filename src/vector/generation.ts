@@ -71,7 +71,7 @@ export function columnKey({ definition, column }: StoredColumn): string {
  * Bytes of chunks for each element of a throwaway array. As in driver/better-sqlite3.ts, it fills V8's nursery in time: chunks that
  * a search reads from disk lie outside of it, and would else be freed by collections of the whole heap, for a quarter of its time.
  */
-const BALLAST = 24;
+const BALLAST = 96;
 let ballast: number[] = [];
 
 /** The chunks of one column. */
