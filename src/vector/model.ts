@@ -35,11 +35,8 @@ const MODEL_BYTES_MAX = 2 ** 21;
 const ROUNDS = 3;
 /** Rows of the sample that are asked for their neighbours, to see what a head is worth. */
 const QUERIES = 48;
-/**
- * Bytes that could be scanned in the time of a row which needs its tail: a jump in memory, and bounds in float64, for two to
- * three times as many rows as the sample tells, before the threshold is the final one. Measured, see bench/README.md.
- */
-const SECOND_LOOK_BYTES = 4000;
+/** Bytes that could be scanned in the time of a row which needs its tail: a jump in memory. Measured, see bench/README.md. */
+const SECOND_LOOK_BYTES = 1000;
 /** A rotation has to save this share of the bytes. */
 const GAIN_MIN = 0.25;
 /** Columns of the centre that are sorted in one step. */
