@@ -124,7 +124,7 @@ const BESTS_MIN = 32;
  * Rows whose heads are scanned before any of their tails: the more, the better the threshold that decides on tails; a few bytes
  * each.
  */
-const WINDOW_ROWS = 1 << 16;
+const WINDOW_ROWS = 1 << 15;
 /** Bytes of a row in the window, of a block in its list, and behind the rows. */
 const SEEN_BYTES = 8;
 const WINDOW_BLOCK_BYTES = 16;
