@@ -29,7 +29,7 @@ const CENTRE_ROWS = 256;
 const ROTATED_DIMENSIONS_MIN = 64;
 /** Coordinates of the head: a step of the kernel, and what keeps fitting and coding cheap for wide vectors. */
 const HEAD_STEP = 16;
-const HEAD_MAX = 256;
+const HEAD_MAX = 320;
 /** Of a quarter of the coordinates, and so many more, is a head made at most: beyond, whole rows are as good. */
 const HEAD_MORE = 64;
 const MODEL_BYTES_MAX = 2 ** 21;
