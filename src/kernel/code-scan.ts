@@ -10,12 +10,13 @@ import { scalarCodeKernel } from "./scalar-code-scan.ts";
  * | --- | --- |
  * | slots | each one block: the runs of `BlockShape`, with room for `capacity` rows |
  * | query | 10 x f64: those of `QUERY_NUMBERS`; `headBytes` and `tailBytes` x i16, padded with 0. For bits `headBytes` bytes |
- * | state | f64 threshold, i32 k, i32 heap size, i32 found, i32 list capacity, u32 heap, u32 list, i32 whether the list has overflowed, i32 tails read, i32 size the bests may have, i32 size they have, u32 bests, f32 the least of them once they are full, in units of the query, i32 for the kernel's use |
+ * | state | f64 threshold, i32 k, i32 heap size, i32 found, i32 list capacity, u32 heap, u32 list, i32 whether the list has overflowed, i32 tails read, i32 size the bests may have, i32 size they have, u32 bests, f32 the least of them once they are full, in units of the query, 20 bytes for the kernel's use |
  * | heap | k x f64: the k largest lower bounds, the least on top |
- * | bests | f64 each: the best estimates made from heads, the least on top |
+ * | bests | (f32 estimate, u32 place in the window) each: the best estimates made from heads, the least on top |
  * | list | capacity x (f64 upper bound, i32 row, 4 unused): rows that may be among the k most similar |
- * | scratch | 12 bytes for each row of a block, and 16 |
  * | mask | `capacity` x u8: 0 where a row of the block in hand is to be passed over |
+ * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each, and 64 bytes |
+ * | blocks | for each block of the window u32 where it lies, i32 number of its first row, i32 its rows, 4 unused |
  *
  * Everything behind the slots is written anew by each scan. A row that is gone has the offset -Infinity.
  */
@@ -23,8 +24,18 @@ export interface CodeKernel {
   readonly kernel: "wasm" | "scalar";
   /** The memory, of at least so many bytes and with all its contents; earlier buffers are void. */
   reserve(bytes: number): ArrayBuffer;
-  /** Scans a block. When the list has overflowed the threshold is that of all rows even so. */
+  /** Scans a block without tails. When the list has overflowed the threshold is that of all rows even so. */
   scanCodes(
+    state: number,
+    query: number,
+    block: number,
+    headBytes: number,
+    count: number,
+    first: number,
+    mask: number,
+  ): void;
+  /** Scans the heads of a block into the window of so many rows, from a place on. */
+  scanHeads(
     state: number,
     query: number,
     block: number,
@@ -34,14 +45,27 @@ export interface CodeKernel {
     count: number,
     first: number,
     mask: number,
-    scratch: number,
+    window: number,
+    rows: number,
+    at: number,
+  ): void;
+  /** Looks at the rows of the window's blocks, so many, that their heads leave in doubt. */
+  scanTails(
+    state: number,
+    query: number,
+    headBytes: number,
+    tailBytes: number,
+    capacity: number,
+    window: number,
+    rows: number,
+    blocks: number,
+    count: number,
   ): void;
   scanBits(
     state: number,
     query: number,
     block: number,
     width: number,
-    capacity: number,
     count: number,
     first: number,
     mask: number,
@@ -51,11 +75,15 @@ export interface CodeKernel {
 }
 
 /**
- * The runs of a block, one behind the other: heads of all rows, each parameter of all rows as f32 (`CODE_PARAMS`), tails of all
- * rows. So a chunk on disk and a slot in memory differ in nothing but the number of rows they have room for.
+ * The runs of a block, one behind the other: groups of heads, and tails of all rows. So a chunk on disk and a slot in memory differ
+ * in nothing but the number of rows they have room for.
  *
- * Heads lie in groups of four rows, 16 bytes of each row in turn: the kernel reads them as one stream. Four streams, a row each,
- * took up to three times as long (bench/README.md). The last group is filled up with 0.
+ * | of a group of four rows | bytes |
+ * | --- | --- |
+ * | heads | 16 bytes of each row in turn: the kernel reads them as one stream. Four streams, a row each, took up to three times as long (bench/README.md) |
+ * | parameters | f32 of each row in turn: offset, scale and error, with tails also the norm of the tail (`CODE_PARAMS`) |
+ *
+ * The last group is filled up with 0. A tail is f32 scale and error, and its codes: all that a row in doubt needs lies in one page.
  */
 export interface BlockShape {
   /** Bytes of the codes that every scan reads, padded with 0 to a multiple of 16. */
@@ -64,20 +92,43 @@ export interface BlockShape {
   readonly tailBytes: number;
 }
 
-/** Parameters of a row: without a tail the first three of `CODE_PARAMS`, and none without a head. */
-function paramsOf({ headBytes, tailBytes }: BlockShape): number {
+/** Parameters that lie in front of a tail's codes: the last of `CODE_PARAMS`. */
+const TAIL_PARAMS = 2;
+const FLOAT_BYTES = 4;
+
+/** Parameters that lie in the group of a row: the first of `CODE_PARAMS`, and none without a head. */
+function headParams({ headBytes, tailBytes }: BlockShape): number {
   if (headBytes === 0) return 0;
-  return tailBytes > 0 ? 6 : 3;
+  return tailBytes > 0 ? 4 : 3;
+}
+
+/** Bytes of a row in its group. */
+function headStride(shape: BlockShape): number {
+  return shape.headBytes + headParams(shape) * FLOAT_BYTES;
+}
+
+function tailStride({ tailBytes }: BlockShape): number {
+  return tailBytes === 0 ? 0 : tailBytes + TAIL_PARAMS * FLOAT_BYTES;
 }
 
 /** Rows whose heads lie together, and how much of each in turn. */
 const GROUP_ROWS = 4;
 const PIECE_BYTES = 16;
 const NO_BYTES = new Uint8Array();
-const STATE_BYTES = 64;
+const NO_PARAMS = new Float32Array(4);
+const STATE_BYTES = 80;
 const FOUND_BYTES = 16;
 /** Rows that are looked at for the sake of the threshold: those with the best estimates so far, at least so many. */
 const BESTS_MIN = 32;
+/**
+ * Rows whose heads are scanned before any of their tails: the more, the better the threshold that decides on tails; a few bytes
+ * each.
+ */
+const WINDOW_ROWS = 1 << 15;
+/** Bytes of a row in the window, of a block in its list, and behind the rows. */
+const SEEN_BYTES = 8;
+const WINDOW_BLOCK_BYTES = 16;
+const WINDOW_REST_BYTES = 64;
 /** What a block fits into, so that a chunk on disk is one. */
 const BLOCK_BYTES = 1_000_000;
 /** Rows of a block are a multiple of this; the kernels need a multiple of 4. */
@@ -86,12 +137,12 @@ const ROWS_MAX = 4096;
 
 /** Bytes of a row in a block, without its id. */
 export function rowBytes(shape: BlockShape): number {
-  return shape.headBytes + paramsOf(shape) * 4 + shape.tailBytes;
+  return headStride(shape) + tailStride(shape);
 }
 
 /** Bytes of `rows` rows as `save` gives them. */
 export function codesBytes(shape: BlockShape, rows: number): number {
-  return rowBytes(shape) * rows + shape.headBytes * (roundUp(rows, GROUP_ROWS) - rows);
+  return headStride(shape) * roundUp(rows, GROUP_ROWS) + tailStride(shape) * rows;
 }
 
 /** Rows a full block has, whose rows take so many bytes. */
@@ -108,7 +159,7 @@ export function codeKernel(): CodeKernel {
 export function wasmCodeKernel(): CodeKernel | undefined {
   const exports = instantiate<Omit<CodeKernel, "kernel" | "reserve"> & { memory: Memory }>();
   if (!exports) return undefined;
-  const { memory, scanCodes, scanBits, settle } = exports;
+  const { memory, scanCodes, scanHeads, scanTails, scanBits, settle } = exports;
   return {
     kernel: "wasm",
     reserve(bytes) {
@@ -116,6 +167,8 @@ export function wasmCodeKernel(): CodeKernel | undefined {
       return memory.buffer;
     },
     scanCodes,
+    scanHeads,
+    scanTails,
     scanBits,
     settle,
   };
@@ -210,28 +263,31 @@ export class CodeBlocks {
 
   write(slot: number, row: number, { head, tail, params }: RowCode): void {
     this.#setHead(slot, row, head);
-    this.#tail(slot, row).set(tail);
     this.#setParams(slot, row, params);
+    if (this.shape.tailBytes === 0) return;
+    const bytes = this.#tail(slot, row);
+    new Float32Array(this.#buffer, bytes.byteOffset, TAIL_PARAMS).set(params.subarray(headParams(this.shape)));
+    bytes.set(tail, TAIL_PARAMS * FLOAT_BYTES);
   }
 
   /** Marks a row as gone: no scan finds it until it is written again. */
   erase(slot: number, row: number): void {
-    this.#setParams(slot, row, [Number.NEGATIVE_INFINITY, 0, 0, 0, 0, 0]);
+    this.#setParams(slot, row, [Number.NEGATIVE_INFINITY, 0, 0, 0]);
   }
 
   /** Copies a row of another slot, which may be of other blocks of the same shape. */
   copy(slot: number, row: number, from: CodeBlocks, fromSlot: number, fromRow: number): void {
-    const params = from.#params(fromSlot);
-    this.write(slot, row, {
-      head: from.#head(fromSlot, fromRow),
-      tail: from.#tail(fromSlot, fromRow),
-      params: Float32Array.from({ length: paramsOf(this.shape) }, (_, i) => params[i * from.capacity + fromRow]!),
-    });
+    this.#setHead(slot, row, from.#head(fromSlot, fromRow));
+    this.#setParams(slot, row, from.#params(fromSlot, fromRow));
+    this.#tail(slot, row).set(from.#tail(fromSlot, fromRow));
   }
 
   /** Bytes of the first `rows` rows of a slot, run by run, without gaps: what `load` takes. */
   save(slot: number, rows: number): Uint8Array {
-    for (let row = rows; row % GROUP_ROWS !== 0; row++) this.#setHead(slot, row, NO_BYTES);
+    for (let row = rows; row % GROUP_ROWS !== 0; row++) {
+      this.#setHead(slot, row, NO_BYTES);
+      this.#setParams(slot, row, NO_PARAMS);
+    }
     return saveRuns(this.#buffer, this.#runs(slot, rows), codesBytes(this.shape, rows));
   }
 
@@ -243,6 +299,7 @@ export class CodeBlocks {
   /** Begins a scan. The blocks are handed to it one by one; until it is over no other may begin, and no slot be taken. */
   scan({ query, k, floor, most }: ScanInput): Scan {
     const { headBytes, tailBytes } = this.shape;
+    const [headStep, tailStep] = [headStride(this.shape), tailStride(this.shape)];
     const queryAt = this.#at(this.#slots);
     const stateAt = queryAt + QUERY_BYTES + (headBytes + tailBytes) * 2;
     const heapAt = stateAt + STATE_BYTES;
@@ -251,9 +308,13 @@ export class CodeBlocks {
     const listAt = roundUp(bestsAt + bests * 8, 16);
     // Room for twice as many: a full list is cleared of what the threshold has overtaken, at most once every `most` rows.
     const listCapacity = most * 2;
-    const scratchAt = listAt + listCapacity * FOUND_BYTES;
-    const maskAt = scratchAt + this.capacity * 12 + 16;
-    this.#reserve(maskAt + this.capacity);
+    const maskAt = listAt + listCapacity * FOUND_BYTES;
+    const windowAt = roundUp(maskAt + this.capacity, 16);
+    const windowBlocks =
+      tailBytes === 0 ? 0 : Math.max(1, Math.min(this.#slots, Math.floor(WINDOW_ROWS / this.capacity)));
+    const windowRows = windowBlocks * this.capacity;
+    const blocksAt = windowAt + windowRows * SEEN_BYTES + WINDOW_REST_BYTES;
+    this.#reserve(blocksAt + windowBlocks * WINDOW_BLOCK_BYTES);
     const buffer = this.#buffer;
     const state = new Int32Array(buffer, stateAt, STATE_BYTES / 4);
     const begin = () => {
@@ -265,30 +326,51 @@ export class CodeBlocks {
     begin();
     if (query.type === "bits") new Uint8Array(buffer, queryAt, headBytes).fill(0).set(query.bytes);
     else this.#writeQuery(queryAt, query);
+    const blocks = new Int32Array(buffer, blocksAt, (windowBlocks * WINDOW_BLOCK_BYTES) / 4);
+    let waiting = 0;
+    const settle = () => {
+      if (waiting === 0) return;
+      const { capacity } = this;
+      this.#kernel.scanTails(stateAt, queryAt, headBytes, tailBytes, capacity, windowAt, windowRows, blocksAt, waiting);
+      waiting = 0;
+    };
     let rows = 0;
     let isRepeated = false;
     return {
       block: (slot, count, first, mask) => {
         if (mask) new Uint8Array(buffer, maskAt, count).set(mask.subarray(0, count));
         const block = this.#at(slot);
-        const rest = [this.capacity, count, first, mask ? maskAt : 0] as const;
-        if (query.type === "bits") this.#kernel.scanBits(stateAt, queryAt, block, headBytes, ...rest);
-        else this.#kernel.scanCodes(stateAt, queryAt, block, headBytes, tailBytes, ...rest, scratchAt);
+        const rest = [count, first, mask ? maskAt : 0] as const;
         rows += count;
+        if (query.type === "bits") this.#kernel.scanBits(stateAt, queryAt, block, headBytes, ...rest);
+        else if (tailBytes === 0) this.#kernel.scanCodes(stateAt, queryAt, block, headBytes, ...rest);
+        else {
+          const { capacity } = this;
+          const place = waiting * capacity;
+          const more = [capacity, ...rest, windowAt, windowRows, place] as const;
+          this.#kernel.scanHeads(stateAt, queryAt, block, headBytes, tailBytes, ...more);
+          blocks.set([block, first, count], waiting * 4);
+          if (++waiting === windowBlocks) settle();
+        }
       },
+      settle,
       again: () => {
+        settle();
         const isDone = state[8] === 0 || isRepeated;
         isRepeated = true;
         if (!isDone) begin();
         return !isDone;
       },
       get threshold() {
+        settle();
         return new Float64Array(buffer, stateAt, 1)[0]!;
       },
       get bytesRead() {
-        return rows * rowBytes({ headBytes, tailBytes: 0 }) + state[9]! * tailBytes;
+        settle();
+        return rows * headStep + state[9]! * tailStep;
       },
       survivors: () => {
+        settle();
         const left = state[8] === 0 ? this.#kernel.settle(stateAt) : most + 1;
         if (left > most) return undefined;
         const doubles = new Float64Array(buffer, listAt, left * 2);
@@ -305,10 +387,14 @@ export class CodeBlocks {
     return BASE + slot * this.#slotBytes;
   }
 
+  /** Where the group of a row begins. */
+  #groupAt(slot: number, row: number): number {
+    return this.#at(slot) + (row - (row % GROUP_ROWS)) * headStride(this.shape);
+  }
+
   /** Where the first piece of a row's head lies; each other follows `GROUP_ROWS` pieces later. */
   #headAt(slot: number, row: number): number {
-    const lane = row % GROUP_ROWS;
-    return this.#at(slot) + (row - lane) * this.shape.headBytes + lane * PIECE_BYTES;
+    return this.#groupAt(slot, row) + (row % GROUP_ROWS) * PIECE_BYTES;
   }
 
   #head(slot: number, row: number): Uint8Array {
@@ -330,20 +416,26 @@ export class CodeBlocks {
     }
   }
 
-  #tail(slot: number, row: number): Uint8Array {
-    const { headBytes, tailBytes } = this.shape;
-    const tails = this.#at(slot) + (headBytes + paramsOf(this.shape) * 4) * this.capacity;
-    return new Uint8Array(this.#buffer, tails + row * tailBytes, tailBytes);
+  /** The parameters of a row's group, of which the row has every fourth from `row % 4` on. */
+  #groupParams(slot: number, row: number): Float32Array {
+    const at = this.#groupAt(slot, row) + this.shape.headBytes * GROUP_ROWS;
+    return new Float32Array(this.#buffer, at, headParams(this.shape) * GROUP_ROWS);
   }
 
-  #params(slot: number): Float32Array {
-    const at = this.#at(slot) + this.shape.headBytes * this.capacity;
-    return new Float32Array(this.#buffer, at, paramsOf(this.shape) * this.capacity);
+  #params(slot: number, row: number): Float32Array {
+    return this.#groupParams(slot, row).filter((_, i) => i % GROUP_ROWS === row % GROUP_ROWS);
   }
 
   #setParams(slot: number, row: number, values: ArrayLike<number>): void {
-    const params = this.#params(slot);
-    for (let i = 0; i < paramsOf(this.shape); i++) params[i * this.capacity + row] = values[i]!;
+    const params = this.#groupParams(slot, row);
+    for (let i = row % GROUP_ROWS, n = 0; i < params.length; i += GROUP_ROWS, n++) params[i] = values[n]!;
+  }
+
+  /** A row's tail, its parameters first. */
+  #tail(slot: number, row: number): Uint8Array {
+    const stride = tailStride(this.shape);
+    const tails = this.#at(slot) + headStride(this.shape) * this.capacity;
+    return new Uint8Array(this.#buffer, tails + row * stride, stride);
   }
 
   #writeQuery(at: number, { weights, tailWeights, numbers }: CodedQuery & { type: "codes" }): void {
@@ -356,14 +448,9 @@ export class CodeBlocks {
 
   /** Where each run of a slot begins and how many bytes of it `rows` rows take. */
   *#runs(slot: number, rows: number): Generator<[from: number, length: number]> {
-    const { headBytes, tailBytes } = this.shape;
-    let at = this.#at(slot);
-    yield [at, headBytes * roundUp(rows, GROUP_ROWS)];
-    at += headBytes * this.capacity;
-    for (const bytes of [...Array<number>(paramsOf(this.shape)).fill(4), tailBytes]) {
-      yield [at, bytes * rows];
-      at += bytes * this.capacity;
-    }
+    const at = this.#at(slot);
+    yield [at, headStride(this.shape) * roundUp(rows, GROUP_ROWS)];
+    yield [at + headStride(this.shape) * this.capacity, tailStride(this.shape) * rows];
   }
 
   #reserve(bytes: number): void {
@@ -380,6 +467,8 @@ export interface Scan {
    * @param mask - one byte a row, 0 to pass it over; undefined for all rows
    */
   block(slot: number, count: number, first: number, mask: Uint8Array | undefined): void;
+  /** Has the blocks so far looked at for good: to be called before what a slot holds changes. */
+  settle(): void;
   /**
    * Whether the blocks have to be handed over once more: where the nearest rows come last, the list may have run over by rows
    * they rule out. The threshold, that of all rows, is kept, so a second time is enough.

@@ -19,10 +19,9 @@ export function scalarCodeKernel(): CodeKernel {
   }
 
   /** A row's head, whose pieces of 16 bytes lie between those of three others. */
-  function headOf(block: number, row: number, width: number): Int8Array {
+  function headOf(group: number, lane: number, width: number): Int8Array {
     const head = new Int8Array(width);
-    const group = block + (row & ~3) * width + (row & 3) * 16;
-    for (let i = 0; i < width; i += 16) head.set(new Int8Array(buffer, group + i * 4, 16), i);
+    for (let i = 0; i < width; i += 16) head.set(new Int8Array(buffer, group + lane * 16 + i * 4, 16), i);
     return head;
   }
 
@@ -97,6 +96,55 @@ export function scalarCodeKernel(): CodeKernel {
     return left;
   }
 
+  function scanRows(
+    state: number,
+    query: number,
+    block: number,
+    headBytes: number,
+    tailBytes: number,
+    capacity: number,
+    count: number,
+    first: number,
+    mask: number,
+  ): void {
+    const [step, perError, perScale, constant, , tailStep, perTailError, perTailScale, perTailNorm] = Array.from(
+      { length: 9 },
+      (_, i) => number(query + i * 8),
+    ) as [number, number, number, number, number, number, number, number, number];
+    const weights = query + 80;
+    const groupBytes = headBytes * 4 + (tailBytes > 0 ? 64 : 48);
+    const tails = block + (capacity / 4) * groupBytes;
+    for (let row = 0; row < count; row++) {
+      if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
+      const [group, lane] = [block + (row >> 2) * groupBytes, row & 3];
+      const param = (i: number) => view.getFloat32(group + headBytes * 4 + i * 16 + lane * 4, true);
+      const offset = param(0);
+      if (offset === Number.NEGATIVE_INFINITY) continue;
+      const scale = param(1);
+      const product = step * scale * dot(headOf(group, lane, headBytes), weights, headBytes);
+      let estimate = product + offset;
+      let doubt = param(2) * perError + scale * perScale + constant;
+      let size = Math.abs(product) + Math.abs(offset);
+      let upper = estimate + doubt + size * SLACK;
+      if (tailBytes > 0) {
+        upper += param(3) * perTailNorm;
+        if (!(upper >= number(state))) continue;
+        view.setInt32(state + 36, integer(state + 36) + 1, true);
+        const tailAt = tails + row * (tailBytes + 8);
+        const tailScale = view.getFloat32(tailAt, true);
+        const tail = new Int8Array(buffer, tailAt + 8, tailBytes);
+        const tailProduct = tailStep * tailScale * dot(tail, weights + headBytes * 2, tailBytes);
+        estimate += tailProduct;
+        doubt += view.getFloat32(tailAt + 4, true) * perTailError + tailScale * perTailScale;
+        size += Math.abs(tailProduct);
+        upper = Math.min(upper, estimate + doubt + size * SLACK);
+      }
+      if (!(upper >= number(state))) continue;
+      note(state, first + row, upper);
+      offer(state, estimate - doubt - size * SLACK);
+    }
+  }
+
   return {
     kernel: "scalar",
     reserve(bytes) {
@@ -108,47 +156,16 @@ export function scalarCodeKernel(): CodeKernel {
       }
       return buffer;
     },
-    scanCodes(state, query, block, headBytes, tailBytes, capacity, count, first, mask) {
-      const [step, perError, perScale, constant, , tailStep, perTailError, perTailScale, perTailNorm] = Array.from(
-        { length: 9 },
-        (_, i) => number(query + i * 8),
-      ) as [number, number, number, number, number, number, number, number, number];
-      const weights = query + 80;
-      const params = block + headBytes * capacity;
-      const tails = params + 6 * 4 * capacity;
+    scanCodes: (state, query, block, headBytes, ...rest) => scanRows(state, query, block, headBytes, 0, 0, ...rest),
+    scanHeads: scanRows,
+    // Nothing is put off.
+    scanTails() {},
+    scanBits(state, query, block, width, count, first, mask) {
       for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const param = (i: number) => view.getFloat32(params + (i * capacity + row) * 4, true);
-        const offset = param(0);
-        if (offset === Number.NEGATIVE_INFINITY) continue;
-        const scale = param(1);
-        const product = step * scale * dot(headOf(block, row, headBytes), weights, headBytes);
-        let estimate = product + offset;
-        let doubt = param(2) * perError + scale * perScale + constant;
-        let size = Math.abs(product) + Math.abs(offset);
-        let upper = estimate + doubt + size * SLACK;
-        if (tailBytes > 0) {
-          upper += param(3) * perTailNorm;
-          if (!(upper >= number(state))) continue;
-          view.setInt32(state + 36, integer(state + 36) + 1, true);
-          const tailScale = param(4);
-          const tail = new Int8Array(buffer, tails + row * tailBytes, tailBytes);
-          const tailProduct = tailStep * tailScale * dot(tail, weights + headBytes * 2, tailBytes);
-          estimate += tailProduct;
-          doubt += param(5) * perTailError + tailScale * perTailScale;
-          size += Math.abs(tailProduct);
-          upper = Math.min(upper, estimate + doubt + size * SLACK);
-        }
-        if (!(upper >= number(state))) continue;
-        note(state, first + row, upper);
-        offer(state, estimate - doubt - size * SLACK);
-      }
-    },
-    scanBits(state, query, block, width, capacity, count, first, mask) {
-      const offsets = block + width * capacity;
-      for (let row = 0; row < count; row++) {
-        if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const estimate = view.getFloat32(offsets + row * 4, true) - differing(headOf(block, row, width), query, width);
+        const [group, lane] = [block + (row >> 2) * (width * 4 + 48), row & 3];
+        const offset = view.getFloat32(group + width * 4 + lane * 4, true);
+        const estimate = offset - differing(headOf(group, lane, width), query, width);
         if (estimate < number(state) || estimate === Number.NEGATIVE_INFINITY) continue;
         note(state, first + row, estimate);
         offer(state, estimate);

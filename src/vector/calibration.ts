@@ -1,6 +1,7 @@
 import { codecOf, encodeVector, type VectorShape } from "../codec/codec.ts";
 import { type Breathing, stepRows } from "../kernel/breathing.ts";
 import { GROUP_ROWS, OneBitBlocks } from "../kernel/one-bit.ts";
+import { type Matrix, multiplier } from "../kernel/products.ts";
 import type { Metric } from "../metric/metric.ts";
 import { type OneBitModel, oneBitQuery, oneBitShape } from "./one-bit-space.ts";
 
@@ -68,25 +69,28 @@ export function* calibrate(
   }
   const world: World = { shape, metric, blocks, slot, rows, norms };
   const random = numbersFrom(model.seed);
-  let spread = 1;
-  const pool: number[] = [];
-  for (const make of KINDS) {
-    const errors: number[] = [];
+  const asked: Asked[] = [];
+  for (const [kind, make] of KINDS.entries()) {
     for (let n = 0; n < QUERIES; n++) {
       const query = make(rows, random);
-      let encoded: Uint8Array;
       try {
-        encoded = encodeVector(Array.from(query), shape, "a query");
+        const encoded = encodeVector(Array.from(query), shape, "a query");
+        asked.push({ kind, encoded, decoded: codecOf(shape.element).decode(encoded) });
       } catch {
         // Beyond what the column can store.
-        continue;
       }
-      errors.push(...(yield* errorsOf(world, encoded)));
+      yield;
     }
-    pool.push(...errors);
-    spread = Math.max(spread, ...LEVELS.map((level) => atLevel(errors, level)));
   }
-  spread = Math.max(spread, ...POOLED.map((level) => atLevel(pool, level)));
+  const products = yield* productsOf(asked, world);
+  let spread = 1;
+  const errors: number[][] = KINDS.map(() => []);
+  for (const [n, query] of asked.entries()) {
+    errors[query.kind]!.push(...errorsOf(world, query, products[n]!));
+    yield;
+  }
+  for (const some of errors) spread = Math.max(spread, ...LEVELS.map((level) => atLevel(some, level)));
+  spread = Math.max(spread, ...POOLED.map((level) => atLevel(errors.flat(), level)));
   return Math.min(SPREAD_MAX, spread);
 }
 
@@ -131,8 +135,44 @@ interface World {
   readonly norms: readonly number[];
 }
 
+/** A query: of which kind, as a column stores it, and as it then is. */
+interface Asked {
+  readonly kind: number;
+  readonly encoded: Uint8Array;
+  readonly decoded: ArrayLike<number>;
+}
+
+/** The products of each query with each row, near enough to tell which rows are nearest. */
+function* productsOf(asked: readonly Asked[], { shape, rows, norms }: World): Breathing<Float64Array[]> {
+  // Of any size, they are brought to where float32 products neither vanish nor overflow.
+  const scaleOf = (lengths: readonly number[]) => 1 / (lengths.reduce((a, b) => Math.max(a, b), 0) || 1);
+  const [perQuery, perRow] = [scaleOf(asked.map(({ decoded }) => norm(decoded))), scaleOf(norms)];
+  const queries = asked.map(({ decoded }) => decoded);
+  const a = yield* matrixOf(queries, shape.dimensions, perQuery);
+  const { values } = yield* multiplier()(a, yield* matrixOf(rows, shape.dimensions, perRow));
+  return asked.map((_, n) =>
+    Float64Array.from(
+      values.subarray(n * rows.length, (n + 1) * rows.length),
+      (product) => product / perQuery / perRow,
+    ),
+  );
+}
+
+function* matrixOf(vectors: Rows, columns: number, scale: number): Breathing<Matrix> {
+  const values = new Float32Array(vectors.length * columns);
+  for (const [at, vector] of vectors.entries()) {
+    for (let i = 0; i < columns; i++) values[at * columns + i] = vector[i]! * scale;
+    if ((at + 1) % stepRows(columns) === 0) yield;
+  }
+  return { rows: vectors.length, columns, values };
+}
+
 /** By how many deviations each of the nearest rows is estimated too low. */
-function* errorsOf({ shape, metric, blocks, slot, rows, norms }: World, encoded: Uint8Array): Breathing<number[]> {
+function errorsOf(
+  { shape, metric, blocks, slot, rows, norms }: World,
+  { encoded, decoded: q }: Asked,
+  products: Float64Array,
+): number[] {
   const uppers = [1, 2].map((factor) => {
     const query = oneBitQuery(blocks, { shape, metric }, encoded, factor);
     const scan = blocks.scan({
@@ -150,24 +190,23 @@ function* errorsOf({ shape, metric, blocks, slot, rows, norms }: World, encoded:
     return { query, byRow };
   });
   const [one, two] = uppers as [(typeof uppers)[0], (typeof uppers)[0]];
-  const q = codecOf(shape.element).decode(encoded);
   const qNorm = norm(q);
   if (metric === "cosine" && qNorm === 0) return [];
-  const asked: { at: number; distance: number }[] = [];
-  for (const [at, row] of rows.entries()) {
-    asked.push({ at, distance: distanceOf(metric, dot(row, q), norms[at]!, qNorm) });
-    if ((at + 1) % (4 * stepRows(shape.dimensions)) === 0) yield;
-  }
-  const nearest = asked.sort((a, b) => a.distance - b.distance).slice(0, NEAREST);
-  yield;
-  return nearest.flatMap(({ at, distance }) => {
-    const deviation = two.byRow[at]! - one.byRow[at]!;
-    const error = (one.query.similarityOf(distance) - (one.byRow[at]! - deviation)) / deviation;
-    return Number.isFinite(error) ? [error] : [];
-  });
+  const near = Array.from(products, (product, at) => ({
+    at,
+    distance: distanceOf(metric, product, norms[at]!, qNorm),
+  }));
+  return near
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, NEAREST)
+    .flatMap(({ at }) => {
+      const distance = distanceOf(metric, dot(rows[at]!, q), norms[at]!, qNorm);
+      const deviation = two.byRow[at]! - one.byRow[at]!;
+      const error = (one.query.similarityOf(distance) - (one.byRow[at]! - deviation)) / deviation;
+      return Number.isFinite(error) ? [error] : [];
+    });
 }
 
-/** Near enough to tell which rows are nearest. */
 function distanceOf(metric: Metric, product: number, rowNorm: number, queryNorm: number): number {
   if (metric === "l2") return Math.sqrt(Math.max(0, rowNorm ** 2 + queryNorm ** 2 - 2 * product));
   if (metric === "dot") return -product;

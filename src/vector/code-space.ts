@@ -61,10 +61,11 @@ import { readModel } from "./model.ts";
  * that is (2m + 8)η·|z| with some to spare, and ρ = 1.01·H·(2m + 8)η after H mirrors. Coordinates are near 1 and |v| near √2,
  * so what underflows is below 2^-120 and lost in 2^-23·|y|.
  *
- * *Bounds in float32.* The kernel first computes the upper bounds of four rows at once in float32, in units of 2^s ≈ |p|. Every
- * product and sum there rounds by η at most, and no term takes part in more than seven; products are loosened by 2^-20 of
- * themselves, all else is rounded up by 2^-19, and 2^-116 stands for what falls below float32. So they lie above the bounds in
- * float64, by which alone a row is let in.
+ * *Bounds in float32.* The kernel first computes the upper bounds from heads of four rows at once in float32, in units of 2^s ≈ |p|,
+ * and those with tails of the rows left in the same way. Every product and sum there rounds by η at most, and no term takes part in
+ * more than eight; products are loosened by 2^-20 = 16η of themselves, all else is rounded up by 2^-19, and 2^-116 stands for
+ * what falls below float32. So they lie above the bounds in float64, by which alone a row is let in. What leaves float32 gives
+ * infinity or no number, and is looked at.
  *
  * **Answer.** Let T be the k-th largest lower bound. k rows have ŝ ≥ T; a row one of whose upper bounds is below T has ŝ < T, a
  * strictly larger published distance than those k, and is not among the k nearest, however ties are broken. All others are

@@ -29,17 +29,16 @@ const CENTRE_ROWS = 256;
 const ROTATED_DIMENSIONS_MIN = 64;
 /** Coordinates of the head: a step of the kernel, and what keeps fitting and coding cheap for wide vectors. */
 const HEAD_STEP = 16;
-const HEAD_MAX = 160;
+const HEAD_MAX = 320;
+/** Of a quarter of the coordinates, and so many more, is a head made at most: beyond, whole rows are as good. */
+const HEAD_MORE = 64;
 const MODEL_BYTES_MAX = 2 ** 21;
 /** Rounds of the subspace iteration. The third still takes a tenth off the rows left; a fourth does not. */
 const ROUNDS = 3;
 /** Rows of the sample that are asked for their neighbours, to see what a head is worth. */
 const QUERIES = 48;
-/**
- * Bytes that could be scanned in the time of a row which needs its tail: a jump in memory, and bounds in float64, for two to
- * three times as many rows as the sample tells, before the threshold is the final one. Measured, see bench/README.md.
- */
-const SECOND_LOOK_BYTES = 4000;
+/** Bytes that could be scanned in the time of a row which needs its tail: a jump in memory. Measured, see bench/README.md. */
+const SECOND_LOOK_BYTES = 1000;
 /** A rotation has to save this share of the bytes. */
 const GAIN_MIN = 0.25;
 /** Columns of the centre that are sorted in one step. */
@@ -131,7 +130,7 @@ function* medianOf(rows: readonly Float64Array[], dimensions: number): Breathing
  */
 function* principalAxes(centred: Matrix): Breathing<Float64Array[]> {
   const { rows, columns } = centred;
-  const most = Math.min(HEAD_MAX, columns / 2, MODEL_BYTES_MAX / 4 / columns, rows / 4);
+  const most = Math.min(HEAD_MAX, columns / 2, columns / 4 + HEAD_MORE, MODEL_BYTES_MAX / 4 / columns, rows / 4);
   const count = Math.floor(most / HEAD_STEP) * HEAD_STEP;
   const multiply = multiplier();
   const turned = yield* transposed(centred);

@@ -84,6 +84,7 @@ export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<Uint8Arra
 
 /** What a scan of either kind of codes is given. */
 interface BlockScan extends Pick<Scan, "block" | "again"> {
+  settle?(): void;
   /** Whether it has come to nothing, and need not go on. */
   isLost?(): boolean;
 }
@@ -378,6 +379,7 @@ export class ResidentCodes {
           const slot = block.slots[kind] ?? visiting!;
           if (slot === visiting) this.#fill(kind, slot, block, yield* read(block.source!, kind));
           scan.block(slot, block.count, n * capacity, mask);
+          if (slot === visiting) scan.settle?.();
           if (scan.isLost?.()) return scan;
         }
       } while (scan.again());

@@ -154,6 +154,43 @@ test("what is found does not depend on how rows lie in blocks", () => {
   expect(scan(8192)).toEqual(found);
 });
 
+test.each([
+  ["all of them", undefined],
+  ["some of them", 3],
+])("tails of more rows than are put off at once: %s", (_, every) => {
+  const random = seeded(21);
+  const count = 70_000;
+  const { wasm, scalar } = both({ headBytes: 16, tailBytes: 16 }, 4096);
+  const codes = () => Uint8Array.from({ length: 16 }, () => Math.floor(random() * 256));
+  for (let i = 0; i < count; i++) {
+    const row = {
+      head: codes(),
+      tail: codes(),
+      params: Float32Array.of(0, i < 69_900 ? 0.01 : 0.02, 0.02, 1.5, 0.004, 0.03),
+    };
+    for (const side of [wasm, scalar]) side.write(i, row);
+  }
+  const mask = every && Uint8Array.from({ length: count }, (_, i) => (i % every === 0 ? 1 : 0));
+  for (const k of [1, 40]) {
+    const numbers = {
+      ...NUMBERS,
+      ...NO_TAIL,
+      step: 1e-5,
+      perError: 1,
+      tailStep: 1e-5,
+      perTailError: 0.5,
+      perTailNorm: 0.5,
+    };
+    const [weights, tailWeights] = [weightsOf(16, random), weightsOf(16, random)];
+    const query: CodedQuery = { type: "codes", weights, tailWeights, numbers };
+    const input = { query, k, floor: Number.NEGATIVE_INFINITY, most: 2000, mask: mask || undefined };
+    const found = wasm.scan(input)!;
+    expect(found).toEqual(scalar.scan(input));
+    expect(found.rows.length).toBeGreaterThanOrEqual(k);
+    expect(found.rows.some((row) => row >= 65_536)).toBe(true);
+  }
+});
+
 test.each([1, 2, 16, 17, 2048])("bits of %i bytes: the SIMD kernel equals the scalar one", (width) => {
   const random = seeded(width);
   const { wasm, scalar } = both({ headBytes: roundUp(width, 16), tailBytes: 0 });

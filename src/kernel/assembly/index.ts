@@ -136,5 +136,5 @@ export { codeRows, rotate } from "./coding";
 export { products } from "./matrix";
 export { codeOneBit, rotateOneBit, scanOneBit, settleOneBit } from "./one-bit";
 export { scanBits } from "./scan-bits";
-export { scanCodes } from "./scan-codes";
+export { scanCodes, scanHeads, scanTails } from "./scan-codes";
 export { settle } from "./survivors";

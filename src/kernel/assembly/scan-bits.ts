@@ -24,14 +24,14 @@ function differing(codes: usize, query: usize, width: usize): f64 {
 
 /** Scans the first `count` rows of a block, numbered from `first`. As `scanCodes`, where only the offset is a parameter. */
 export function scanBits(
-  state: usize, query: usize, block: usize, width: usize, capacity: usize, count: i32, first: i32, mask: usize,
+  state: usize, query: usize, block: usize, width: usize, count: i32, first: i32, mask: usize,
 ): void {
-  let offsets = block + width * capacity;
-  for (let row = 0; row < count; row++, offsets += 4) {
+  const params = width << 2;
+  for (let row = 0; row < count; row++) {
     if (mask != 0 && load<u8>(mask + <usize>row) == 0) continue;
     const lane: usize = row & 3;
-    const at = block + (<usize>row - lane) * width + (lane << 4);
-    const estimate = <f64>load<f32>(offsets) - differing(at, query, width);
+    const group = block + <usize>(row >> 2) * (params + 48);
+    const estimate = <f64>load<f32>(group + params + (lane << 2)) - differing(group + (lane << 4), query, width);
     // The offset of a row that is gone is -Infinity.
     if (estimate < thresholdOf(state) || estimate == -Infinity) continue;
     note(state, first + row, estimate);

@@ -5,12 +5,13 @@
 // Four rows go together. Their products with the query's weights are whole numbers; their upper bounds, in float32 and loosened
 // by more than that rounds, say which of them need a look, in float64.
 //
-// Where there are tails, a block is gone through twice. First its heads: the rows with the best estimates so far are looked at
-// first, so that the threshold is almost the final one from the first block on. Then the rows that the threshold leaves. Their
-// tails lie apart, and a processor that meets them one by one waits for memory each time: so those of some rows are touched
-// together, which makes it fetch all of them at once.
+// Where there are tails, rows are gone through twice, a window of many blocks at a time. First their heads (`scanHeads`). Then, of
+// all that window, the rows with the best estimates are looked at, which makes the threshold almost the final one, and only then
+// the rows that it leaves (`scanTails`), in float32 again before any is looked at in float64. Their tails lie apart, and a processor
+// that meets them one by one waits for memory each time: so those of some rows are touched together, which makes it fetch all of
+// them at once.
 
-import { enter, note, offer, thresholdOf } from "./survivors";
+import { enterBest, note, offer, thresholdOf } from "./survivors";
 
 /** Covers the rounding of the offset to float32 and all float64 rounding of this file; 2^-22. */
 const SLACK: f64 = 2.384185791015625e-7;
@@ -18,11 +19,26 @@ const SLACK: f64 = 2.384185791015625e-7;
 const SLACK32: f64 = 9.5367431640625e-7;
 const LEAST32: f64 = 1.2037062152420224e-35;
 
-/** Stands for the upper bound of a row that has been looked at: a NaN that no arithmetic gives. */
+/** Stands for the upper bound of a row that has been looked at, or is not asked for: a NaN that no arithmetic gives. */
 const DONE: i32 = 0x7fd0d0d0;
+/** Stands for the place of one of the best rows that has been looked at. */
+const LOOKED: usize = 0xffffffff;
 
 /** Rows whose tails are touched together: with more of them there is nothing left to overlap. */
 const TOUCHED_ROWS: usize = 8;
+
+/** Offsets are negative or zero: less of them is more. */
+// @ts-ignore: decorator
+@inline
+function offsetFactor(unit: f64): v128 {
+  return f32x4.splat(<f32>(unit * (1 - 2 * SLACK32)));
+}
+
+// @ts-ignore: decorator
+@inline
+function upperOf(estimate4: v128, product4: v128, slack4: v128, error4: v128, wrong4: v128): v128 {
+  return f32x4.add(estimate4, f32x4.add(f32x4.mul(f32x4.abs(product4), slack4), f32x4.add(error4, wrong4)));
+}
 
 // @ts-ignore: decorator
 @inline
@@ -87,56 +103,52 @@ function dotRow(codes: usize, query: usize, width: usize): i32 {
   return i32x4.extract_lane(ab, 0) + i32x4.extract_lane(ab, 1) + i32x4.extract_lane(ab, 2) + i32x4.extract_lane(ab, 3);
 }
 
-/** A look at one row in float64: notes it and offers its lower bound if its bounds let it in. */
+/** u·w of one row of a group, of which the first 16 bytes lie at `codes`. */
+// @ts-ignore: decorator
+@inline
+function dotLane(codes: usize, query: usize, width: usize): i32 {
+  let a = i32x4.splat(0);
+  for (const end = codes + (width << 2); codes < end; codes += 64, query += 32) {
+    a = i32x4.add(a, dot16(codes, 0, v128.load(query), v128.load(query, 16)));
+  }
+  return i32x4.extract_lane(a, 0) + i32x4.extract_lane(a, 1) + i32x4.extract_lane(a, 2) + i32x4.extract_lane(a, 3);
+}
+
+/** Bytes of a group of four rows: their heads, and 4 x f32 for each parameter that is kept with them. */
+// @ts-ignore: decorator
+@inline
+function groupBytes(headBytes: usize, hasTail: bool): usize {
+  return (headBytes << 2) + (hasTail ? 64 : 48);
+}
+
+/**
+ * A look at one row in float64: notes it and offers its lower bound if its bounds let it in. `params` points at its offset, `tail` at
+ * scale, error and codes of its tail.
+ */
 function look(
-  state: usize, query: usize, params: usize, array: usize, tail: usize, tailBytes: usize, tailWeights: usize, dot: i32, row: i32,
+  state: usize, query: usize, params: usize, dot: i32, tail: usize, tailBytes: usize, tailDot: i32, row: i32,
 ): void {
   const offset = <f64>load<f32>(params);
   // The mark of a row that is gone.
   if (offset == -Infinity) return;
-  const scale = <f64>load<f32>(params + array);
+  const scale = <f64>load<f32>(params, 16);
   const product = load<f64>(query) * scale * <f64>dot;
   let estimate = product + offset;
-  let doubt = <f64>load<f32>(params + 2 * array) * load<f64>(query, 8) + scale * load<f64>(query, 16) + load<f64>(query, 24);
+  let doubt = <f64>load<f32>(params, 32) * load<f64>(query, 8) + scale * load<f64>(query, 16) + load<f64>(query, 24);
   let size = abs<f64>(product) + abs<f64>(offset);
   let upper = estimate + doubt + size * SLACK;
   if (tailBytes > 0) {
-    upper += <f64>load<f32>(params + 3 * array) * load<f64>(query, 64);
-    if (!(upper >= thresholdOf(state))) return;
-    const tailScale = <f64>load<f32>(params + 4 * array);
-    const tailProduct = load<f64>(query, 40) * tailScale * <f64>dotRow(tail, tailWeights, tailBytes);
+    upper += <f64>load<f32>(params, 48) * load<f64>(query, 64);
+    const tailScale = <f64>load<f32>(tail);
+    const tailProduct = load<f64>(query, 40) * tailScale * <f64>tailDot;
     estimate += tailProduct;
-    doubt += <f64>load<f32>(params + 5 * array) * load<f64>(query, 48) + tailScale * load<f64>(query, 56);
+    doubt += <f64>load<f32>(tail, 4) * load<f64>(query, 48) + tailScale * load<f64>(query, 56);
     size += abs<f64>(tailProduct);
     upper = min(upper, estimate + doubt + size * SLACK);
-    store<i32>(state, load<i32>(state, 36) + 1, 36);
   }
   if (!(upper >= thresholdOf(state))) return;
   note(state, row, upper);
   offer(state, estimate - doubt - size * SLACK);
-}
-
-/** Looks at the rows of a list of u32. */
-// @ts-ignore: decorator
-@inline
-function lookAt(
-  state: usize, query: usize, params: usize, array: usize, tails: usize, tailBytes: usize, tailWeights: usize, dots: usize,
-  first: i32, from: usize, to: usize,
-): void {
-  while (from < to) {
-    const end = min(from + TOUCHED_ROWS * 4, to);
-    let touched = 0;
-    for (let at = from; at < end; at += 4) {
-      const tail = tails + <usize>load<u32>(at) * tailBytes;
-      for (let line: usize = 0; line < tailBytes; line += 64) touched ^= load<i32>(tail + line);
-    }
-    // Nobody reads it: a value that is not kept would not be fetched.
-    store<i32>(state, touched, 56);
-    for (; from < end; from += 4) {
-      const row = load<u32>(from), i = <usize>row;
-      look(state, query, params + (i << 2), array, tails + i * tailBytes, tailBytes, tailWeights, load<i32>(dots + (i << 2)), first + row);
-    }
-  }
 }
 
 /** One bit for each of four rows that is asked for. */
@@ -149,89 +161,180 @@ function askedOf(row: i32, count: i32, mask: usize): i32 {
 }
 
 /**
- * Scans the first `count` rows of a block, numbered from `first`; `mask` points at a byte a row, or is 0. `scratch` has room for
- * three times 4 bytes for each row of a block, and 16 more.
+ * Scans the first `count` rows of a block without tails, numbered from `first`; `mask` points at a byte a row, or is 0.
  */
 export function scanCodes(
-  state: usize, query: usize, block: usize, headBytes: usize, tailBytes: usize, capacity: usize, count: i32, first: i32,
-  mask: usize, scratch: usize,
+  state: usize, query: usize, block: usize, headBytes: usize, count: i32, first: i32, mask: usize,
 ): void {
-  const array = capacity << 2;
-  const offsets = block + capacity * headBytes, scales = offsets + array, errors = scales + array, tailNorms = errors + array;
-  const tails = tailNorms + 3 * array;
-  const hasTail = tailBytes > 0;
+  const group = groupBytes(headBytes, false), paramsAt = headBytes << 2;
   const constant = load<f64>(query, 24), unit = load<f64>(query, 32);
-  const weights = query + 80, tailWeights = weights + (headBytes << 1);
+  const weights = query + 80, dots = state + 64;
+  const step4 = f32x4.splat(<f32>(load<f64>(query) * unit));
+  const perError4 = loosened(load<f64>(query, 8), unit), perScale4 = loosened(load<f64>(query, 16), unit);
+  const perOffset4 = offsetFactor(unit);
+  const slack4 = f32x4.splat(<f32>SLACK32);
+  let threshold4 = lowered(state, constant, unit);
+
+  for (let row = 0; row < count; row += 4, block += group) {
+    let asked = askedOf(row, count, mask);
+    if (asked == 0) continue;
+    const dot = dotGroup(block, weights, headBytes);
+    const params = block + paramsAt;
+    const scale4 = v128.load(params, 16);
+    const product4 = f32x4.mul(scale4, f32x4.mul(step4, f32x4.convert_i32x4_s(dot)));
+    const estimate4 = f32x4.add(product4, f32x4.mul(v128.load(params), perOffset4));
+    const upper4 = upperOf(estimate4, product4, slack4, f32x4.mul(v128.load(params, 32), perError4), f32x4.mul(scale4, perScale4));
+    // NaN, which only rows out of bounds give, is not below.
+    asked &= ~i32x4.bitmask(f32x4.lt(upper4, threshold4));
+    if (asked == 0) continue;
+    v128.store(dots, dot);
+    for (; asked != 0; asked &= asked - 1) {
+      const r = ctz(asked), lane = <usize>r << 2;
+      look(state, query, params + lane, load<i32>(dots + lane), 0, 0, 0, first + row + r);
+    }
+    threshold4 = lowered(state, constant, unit);
+  }
+}
+
+/**
+ * The heads of the first `count` rows of a block with tails; `mask` as for `scanCodes`. Of each row two float32 numbers go to a
+ * window of `rows` each, from place `at` on, a multiple of 4: the upper bound of what its head has, and with that of its tail. The
+ * places of those with the best estimates are kept.
+ */
+export function scanHeads(
+  state: usize, query: usize, block: usize, headBytes: usize, tailBytes: usize, capacity: usize, count: i32, first: i32,
+  mask: usize, window: usize, rows: usize, at: i32,
+): void {
+  const group = groupBytes(headBytes, true), paramsAt = headBytes << 2;
+  const unit = load<f64>(query, 32);
+  const weights = query + 80;
   const step4 = f32x4.splat(<f32>(load<f64>(query) * unit));
   const perError4 = loosened(load<f64>(query, 8), unit), perScale4 = loosened(load<f64>(query, 16), unit);
   const perTailNorm4 = loosened(load<f64>(query, 64), unit);
-  // Offsets are negative or zero: less of them is more.
-  const perOffset4 = f32x4.splat(<f32>(unit * (1 - 2 * SLACK32)));
+  const perOffset4 = offsetFactor(unit);
   const slack4 = f32x4.splat(<f32>SLACK32);
-  const dots = scratch, uppers = dots + array, list = uppers + array, estimates = list + array;
-  const best = <usize>load<u32>(state, 48);
-  let threshold4 = lowered(state, constant, unit);
+  const best = <usize>load<u32>(state, 48), estimates = state + 64;
+  const most = load<i32>(state, 40);
   let bar4 = f32x4.splat(load<f32>(state, 52));
-  let listed = list;
+  let near = window + (<usize>at << 2), upper = near + (rows << 2);
 
-  for (let row = 0; row < count; row += 4) {
+  for (let row = 0; row < count; row += 4, block += group, near += 16, upper += 16) {
     let asked = askedOf(row, count, mask);
-    if (asked == 0) continue;
-    const at = <usize>row, at4 = at << 2;
-    const dot = dotGroup(block + at * headBytes, weights, headBytes);
-    const scale4 = v128.load(scales + at4);
+    if (asked == 0) {
+      v128.store(upper, i32x4.splat(DONE));
+      continue;
+    }
+    const dot = dotGroup(block, weights, headBytes);
+    const params = block + paramsAt;
+    const scale4 = v128.load(params, 16);
     const product4 = f32x4.mul(scale4, f32x4.mul(step4, f32x4.convert_i32x4_s(dot)));
-    const estimate4 = f32x4.add(product4, f32x4.mul(v128.load(offsets + at4), perOffset4));
-    const near4 = f32x4.add(
-      estimate4,
-      f32x4.add(
-        f32x4.mul(f32x4.abs(product4), slack4),
-        f32x4.add(f32x4.mul(v128.load(errors + at4), perError4), f32x4.mul(scale4, perScale4)),
-      ),
-    );
-    v128.store(dots + at4, dot);
-    if (hasTail) {
-      v128.store(uppers + at4, f32x4.add(near4, f32x4.mul(v128.load(tailNorms + at4), perTailNorm4)));
-      asked &= i32x4.bitmask(f32x4.gt(estimate4, bar4));
-      if (asked == 0) continue;
-      v128.store(estimates, estimate4);
-      for (; asked != 0; asked &= asked - 1) {
-        const r = ctz(asked);
-        store<u32>(listed, row + r);
-        listed += 4;
-        const most = load<i32>(state, 40);
-        const size = enter(best, load<i32>(state, 44), most, <f64>load<f32>(estimates + (<usize>r << 2)));
-        store<i32>(state, size, 44);
-        if (size == most) store<f32>(state, <f32>load<f64>(best), 52);
-      }
-      bar4 = f32x4.splat(load<f32>(state, 52));
-    } else {
-      // NaN, which only rows out of bounds give, is not below.
-      asked &= ~i32x4.bitmask(f32x4.lt(near4, threshold4));
-      if (asked == 0) continue;
-      for (; asked != 0; asked &= asked - 1) {
-        const r = ctz(asked), i = (at + <usize>r) << 2;
-        look(state, query, offsets + i, array, tails, 0, tailWeights, load<i32>(dots + i), first + row + r);
-      }
-      threshold4 = lowered(state, constant, unit);
+    const estimate4 = f32x4.add(product4, f32x4.mul(v128.load(params), perOffset4));
+    const near4 = upperOf(estimate4, product4, slack4, f32x4.mul(v128.load(params, 32), perError4), f32x4.mul(scale4, perScale4));
+    v128.store(near, near4);
+    v128.store(upper, f32x4.add(near4, f32x4.mul(v128.load(params, 48), perTailNorm4)));
+    if (asked != 15) {
+      for (let not = asked ^ 15; not != 0; not &= not - 1) store<i32>(upper + (<usize>ctz(not) << 2), DONE);
     }
-  }
-  if (!hasTail) return;
-
-  for (let at = list; at < listed; at += 4) store<i32>(uppers + (<usize>load<u32>(at) << 2), DONE);
-  lookAt(state, query, offsets, array, tails, tailBytes, tailWeights, dots, first, list, listed);
-  threshold4 = lowered(state, constant, unit);
-  listed = list;
-  for (let row = 0; row < count; row += 4) {
-    const seen4 = v128.load(uppers + (<usize>row << 2));
-    const ruledOut4 = v128.or(f32x4.lt(seen4, threshold4), i32x4.eq(seen4, i32x4.splat(DONE)));
-    let asked = ~i32x4.bitmask(ruledOut4) & 15;
+    asked &= i32x4.bitmask(f32x4.gt(estimate4, bar4));
     if (asked == 0) continue;
-    asked &= askedOf(row, count, mask);
+    v128.store(estimates, estimate4);
     for (; asked != 0; asked &= asked - 1) {
-      store<u32>(listed, row + ctz(asked));
-      listed += 4;
+      const r = ctz(asked);
+      const size = enterBest(best, load<i32>(state, 44), most, load<f32>(estimates + (<usize>r << 2)), at + row + r);
+      store<i32>(state, size, 44);
+      if (size == most) store<f32>(state, load<f32>(best), 52);
+    }
+    bar4 = f32x4.splat(load<f32>(state, 52));
+  }
+}
+
+/** Has a processor fetch the tails of a list of (u32 block, u32 row) all at once. */
+// @ts-ignore: decorator
+@inline
+function touch(state: usize, tails: usize, tailBytes: usize, from: usize, to: usize): void {
+  let touched = 0;
+  for (let at = from; at < to; at += 8) {
+    const tail = <usize>load<u32>(<usize>load<u32>(at)) + tails + <usize>load<u32>(at, 4) * (tailBytes + 8);
+    for (let line: usize = 0; line < tailBytes + 8; line += 64) touched ^= load<i32>(tail + line);
+  }
+  // Nobody reads it: a value that is not kept would not be fetched.
+  store<i32>(state, touched, 56);
+}
+
+/** Looks at the rows of a list. */
+function lookAt(
+  state: usize, query: usize, headBytes: usize, tailBytes: usize, capacity: usize, window: usize, blocks: usize, from: usize,
+  to: usize,
+): void {
+  const weights = query + 80, tailWeights = weights + (headBytes << 1);
+  const group = groupBytes(headBytes, true), tails = (capacity >> 2) * group;
+  const constant = load<f64>(query, 24), unit = load<f64>(query, 32);
+  const step = <f32>(load<f64>(query, 40) * unit), slack = <f32>SLACK32;
+  const perError = f32x4.extract_lane(loosened(load<f64>(query, 48), unit), 0);
+  const perScale = f32x4.extract_lane(loosened(load<f64>(query, 56), unit), 0);
+  let threshold = f32x4.extract_lane(lowered(state, constant, unit), 0);
+  touch(state, tails, tailBytes, from, to);
+  store<i32>(state, load<i32>(state, 36) + <i32>((to - from) >> 3), 36);
+  for (let at = from; at < to; at += 8) {
+    const entry = <usize>load<u32>(at), row = load<u32>(at, 4);
+    const block = <usize>load<u32>(entry), tail = block + tails + <usize>row * (tailBytes + 8);
+    const tailDot = dotRow(tail + 8, tailWeights, tailBytes);
+    const scale = load<f32>(tail);
+    const product = scale * (step * <f32>tailDot);
+    const rest = product + (abs<f32>(product) * slack + (load<f32>(tail, 4) * perError + scale * perScale));
+    // NaN is not below.
+    if (load<f32>(window + ((((entry - blocks) >> 4) * capacity + <usize>row) << 2)) + rest < threshold) continue;
+    const codes = block + <usize>(row >> 2) * group, lane = <usize>(row & 3);
+    const dot = dotLane(codes + (lane << 4), weights, headBytes);
+    look(state, query, codes + (headBytes << 2) + (lane << 2), dot, tail, tailBytes, tailDot, load<u32>(entry, 4) + row);
+    threshold = f32x4.extract_lane(lowered(state, constant, unit), 0);
+  }
+}
+
+/**
+ * Looks at the rows of a window, filled by `scanHeads`, whose heads leave them in doubt. `blocks` points at 16 bytes for each block,
+ * whose rows begin at every `capacity`-th place: where it lies, the number of its first row, how many rows, unused; behind the
+ * window lie 64 bytes for the kernel's use.
+ */
+export function scanTails(
+  state: usize, query: usize, headBytes: usize, tailBytes: usize, capacity: usize, window: usize, rows: usize, blocks: usize,
+  count: i32,
+): void {
+  const constant = load<f64>(query, 24), unit = load<f64>(query, 32);
+  const uppers = window + (rows << 2), list = uppers + (rows << 2), full = list + (TOUCHED_ROWS << 3);
+  let listed = list;
+  for (let at = <usize>load<u32>(state, 48), end = at + (<usize>load<i32>(state, 44) << 3); at < end; at += 8) {
+    const place = <usize>load<u32>(at, 4);
+    if (place == LOOKED) continue;
+    store<u32>(at, LOOKED, 4);
+    store<i32>(uppers + (place << 2), DONE);
+    store<u32>(listed, <u32>(blocks + ((place / capacity) << 4)));
+    store<u32>(listed, <u32>(place % capacity), 4);
+    listed += 8;
+    if (listed < full) continue;
+    lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+    listed = list;
+  }
+  lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+  listed = list;
+
+  let threshold4 = lowered(state, constant, unit);
+  let seen = uppers;
+  for (let block = blocks, end = blocks + (<usize>count << 4); block < end; block += 16, seen += capacity << 2) {
+    const inBlock = load<i32>(block, 8);
+    for (let row = 0; row < inBlock; row += 4) {
+      const upper4 = v128.load(seen + (<usize>row << 2));
+      const ruledOut4 = v128.or(f32x4.lt(upper4, threshold4), i32x4.eq(upper4, i32x4.splat(DONE)));
+      for (let left = ~i32x4.bitmask(ruledOut4) & 15; left != 0; left &= left - 1) {
+        store<u32>(listed, <u32>block);
+        store<u32>(listed, row + ctz(left), 4);
+        listed += 8;
+        if (listed < full) continue;
+        lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+        listed = list;
+        threshold4 = lowered(state, constant, unit);
+      }
     }
   }
-  lookAt(state, query, offsets, array, tails, tailBytes, tailWeights, dots, first, list, listed);
+  lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
 }

@@ -36,6 +36,34 @@ export function enter(heap: usize, size: i32, most: i32, value: f64): i32 {
   return size;
 }
 
+/** Enters an f32 and a place, u32, into a heap of the `most` largest, the least on top. Returns its new size. */
+export function enterBest(heap: usize, size: i32, most: i32, value: f32, place: u32): i32 {
+  let i: usize;
+  if (size < most) {
+    i = <usize>(size++);
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (load<f32>(heap + (parent << 3)) <= value) break;
+      store<u64>(heap + (i << 3), load<u64>(heap + (parent << 3)));
+      i = parent;
+    }
+  } else {
+    if (!(value > load<f32>(heap))) return size;
+    i = 0;
+    for (const end = <usize>size; ; ) {
+      let child: usize = 2 * i + 1;
+      if (child >= end) break;
+      if (child + 1 < end && load<f32>(heap + ((child + 1) << 3)) < load<f32>(heap + (child << 3))) child++;
+      if (load<f32>(heap + (child << 3)) >= value) break;
+      store<u64>(heap + (i << 3), load<u64>(heap + (child << 3)));
+      i = child;
+    }
+  }
+  store<f32>(heap + (i << 3), value);
+  store<u32>(heap + (i << 3), place, 4);
+  return size;
+}
+
 /** Enters a lower bound; with k of them the least is the threshold. */
 export function offer(state: usize, lower: f64): void {
   const heap = <usize>load<u32>(state, 24);
