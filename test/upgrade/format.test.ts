@@ -220,7 +220,7 @@ describe.each(COLUMNS)("$index, column $column", (column) => {
         let row = 0;
         for (const code of space.codesOf(vectors)) blocks.write(slots, row, code!, vectors[row++]!);
         const lengths = {
-          codes: Math.ceil(rows.length / 4) * 4 * headBytes + rows.length * 12,
+          codes: Math.ceil(rows.length / 4) * 4 * (headBytes + 12),
           bits: Math.ceil(rows.length / 32) * groupBytes + rows.length * 12,
         };
         for (const { kind, payload } of codes) {
