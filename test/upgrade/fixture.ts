@@ -29,9 +29,16 @@ export const notesSearch = searchIndex("notes_search", notes, {
   vectors: { bits: { metric: "hamming" }, bytes: { metric: "dot" } },
 });
 
+/** Vectors along a few directions, and enough of them for a rotation: codes of heads and tails, in two segments. */
+export const photos = sqliteTable("photos", { id: integer().primaryKey(), vector: vectorColumn(64) });
+export const photosSearch = searchIndex("photos_search", photos, { vectors: { vector: { metric: "l2" } } });
+
+export const INDEXES = [docsSearch, notesSearch, photosSearch];
+
 export const CREATE = `
 CREATE TABLE docs (id INTEGER PRIMARY KEY, slug TEXT UNIQUE, title TEXT NOT NULL, body TEXT, exact BLOB, likely BLOB);
 CREATE TABLE notes (id TEXT PRIMARY KEY NOT NULL, body TEXT, bits BLOB, bytes BLOB);
+CREATE TABLE photos (id INTEGER PRIMARY KEY, vector BLOB);
 `;
 
 const WORDS =
@@ -62,5 +69,18 @@ export function noteOf(n: number, version = 0) {
   };
 }
 
+const DIRECTIONS = Array.from({ length: 6 }, (_, i) => randomVector(seeded(i + 1), 64));
+
+export function photoOf(n: number, version = 0) {
+  const random = seeded(n * 41 + version * 15_485_863);
+  const vector = randomVector(random, 64).map((x) => x / 500);
+  for (const direction of DIRECTIONS) {
+    const along = random() * 2 - 1;
+    for (let i = 0; i < vector.length; i++) vector[i] = Math.fround(vector[i]! + along * direction[i]!);
+  }
+  return { id: n, vector };
+}
+
 export const DOCS = 400;
 export const NOTES = 120;
+export const PHOTOS = 1100;

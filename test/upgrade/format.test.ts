@@ -11,7 +11,7 @@ import { CHUNK_FORMAT } from "../../src/vector/chunk.ts";
 import { columnSpace } from "../../src/vector/column-space.ts";
 import { encodeManifest } from "../../src/vector/generation.ts";
 import { RowBlocks } from "../../src/vector/row-blocks.ts";
-import { docOf, noteOf } from "./fixture.ts";
+import { docOf, noteOf, photoOf } from "./fixture.ts";
 import { writeFixture } from "./write-fixture.ts";
 
 const KINDS = [undefined, "manifest", "model", "ids", "codes", "bits"] as const;
@@ -114,8 +114,12 @@ interface Column {
   /** Bytes of a row of codes for exact answers, and of a group of 32 rows of 1-bit codes. */
   readonly headBytes: number;
   readonly groupBytes: number;
-  /** What was stored when the last generation was written. */
-  vectorOf(id: number): readonly number[];
+  /** Bytes of the codes of a tail. Default 0. */
+  readonly tailBytes?: number;
+  /** Default 1. */
+  readonly segments?: number;
+  /** What was stored when a segment was written. */
+  vectorOf(id: number, segment: number): readonly number[];
 }
 
 /** Rows 100 to 139 were updated between the first generation and the last. */
@@ -162,6 +166,18 @@ const COLUMNS: Column[] = [
     groupBytes: 32 * 4,
     vectorOf: (id) => noteOf(id - 1).bytes,
   },
+  {
+    index: "photos_search",
+    column: "vector",
+    shape: { dimensions: 64, element: "float32" },
+    metric: "l2",
+    isExact: true,
+    headBytes: 16,
+    tailBytes: 48,
+    segments: 2,
+    groupBytes: 32 * 8,
+    vectorOf: (id, segment) => photoOf(id, segment).vector,
+  },
 ];
 
 const fixture = new Database(readFileSync(fileURLToPath(new URL("format-1.db", import.meta.url))));
@@ -185,7 +201,7 @@ test("the tables have the columns they had", () => {
 });
 
 describe.each(COLUMNS)("$index, column $column", (column) => {
-  const { index, shape, metric, isExact, headBytes, groupBytes } = column;
+  const { index, shape, metric, isExact, headBytes, groupBytes, tailBytes = 0 } = column;
   const opened = () => [fixture, today].map((client) => generationOf(client, index, column.column));
 
   test("a generation of today consists of the same chunks as the fixture's, of the same lengths", () => {
@@ -203,6 +219,7 @@ describe.each(COLUMNS)("$index, column $column", (column) => {
     };
     const [old, fresh] = opened() as [Generation, Generation];
     expect(outline(fresh)).toEqual(outline(old));
+    expect(fresh.segments.length).toBe(column.segments ?? 1);
     expect(Object.keys(fresh.json.segments[0])).toEqual(Object.keys(old.json.segments[0]));
     expect(fresh.segments[0][0].payload).toEqual(old.segments[0][0].payload);
   });
@@ -211,16 +228,19 @@ describe.each(COLUMNS)("$index, column $column", (column) => {
     for (const { model, segments } of opened()) {
       const bytes = Uint8Array.from(model.flatMap(({ payload }) => [...payload]));
       const space = columnSpace({ shape, metric, isExact }, bytes);
-      for (const [ids, ...codes] of segments as [Chunk, ...Chunk[]][]) {
+      for (const [segment, [ids, ...codes]] of (segments as [Chunk, ...Chunk[]][]).entries()) {
         const rows = [...new BigInt64Array(ids.payload.slice().buffer)].map(Number);
         expect(rows).toEqual([...rows].sort((a, b) => a - b));
         const blocks = new RowBlocks(space, codeKernel());
         const slots = blocks.takeAll();
-        const vectors = rows.map((id) => encodeVector(column.vectorOf(id), shape, "row"));
+        const vectors = rows.map((id) => encodeVector(column.vectorOf(id, segment), shape, "row"));
         let row = 0;
         for (const code of space.codesOf(vectors)) blocks.write(slots, row, code!, vectors[row++]!);
         const lengths = {
-          codes: Math.ceil(rows.length / 4) * 4 * (headBytes + 12),
+          codes:
+            tailBytes === 0
+              ? Math.ceil(rows.length / 4) * 4 * (headBytes + 12)
+              : Math.ceil(rows.length / 4) * 4 * (headBytes + 16) + rows.length * (8 + tailBytes),
           bits: Math.ceil(rows.length / 32) * groupBytes + rows.length * 12,
         };
         for (const { kind, payload } of codes) {

@@ -6,7 +6,7 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import * as library from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
-import { CREATE, docOf, docs, docsSearch, noteOf, notes, notesSearch } from "./fixture.ts";
+import { CREATE, docOf, docs, docsSearch, INDEXES, noteOf, notes, notesSearch, photoOf, photos } from "./fixture.ts";
 
 // Much is compared, on a machine that may have other things to do.
 vi.setConfig({ testTimeout: 60_000 });
@@ -34,13 +34,13 @@ type Opened = ReturnType<typeof open>;
 function madeToday({ client }: Opened): Opened {
   const fresh = open(":memory:");
   fresh.client.exec(CREATE);
-  ensureSearchIndexes(fresh.db, [docsSearch, notesSearch]);
-  for (const table of ["docs", "notes"]) {
+  ensureSearchIndexes(fresh.db, INDEXES);
+  for (const table of ["docs", "notes", "photos"]) {
     const rows = client.prepare(`SELECT * FROM ${table}`).raw().all() as unknown[][];
     const insert = fresh.client.prepare(`INSERT INTO ${table} VALUES (${rows[0]!.map(() => "?")})`);
     for (const row of rows) insert.run(...row);
   }
-  fresh.client.exec("DROP TRIGGER _dv_docs_search_insert; DROP TRIGGER _dv_notes_search_insert");
+  for (const { name } of INDEXES as { name: string }[]) fresh.client.exec(`DROP TRIGGER _dv_${name}_insert`);
   return fresh;
 }
 
@@ -53,6 +53,7 @@ function answersOf({ db }: Opened) {
     l2: nearest(db, docs.likely, doc.likely, exact).all(),
     hamming: nearest(db, notes.bits, note.bits, { ...exact, metric: "hamming" }).all(),
     dot: nearest(db, notes.bytes, note.bytes, { ...exact, metric: "dot" }).all(),
+    tails: nearest(db, photos.vector, photoOf(55, 1).vector, { ...exact, metric: "l2" }).all(),
   };
 }
 
@@ -71,7 +72,7 @@ describe.each(FIXTURES)("a database of an earlier version, %s", (name) => {
     const old = openFixture(name);
     const today = madeToday(old);
     const vectors = answersOf(today);
-    ensureSearchIndexes(today.db, [docsSearch, notesSearch]);
+    ensureSearchIndexes(today.db, INDEXES);
     const texts = textsOf(today);
     for (let round = 0; round < 2; round++) {
       expect(answersOf(old)).toEqual(vectors);
@@ -79,13 +80,12 @@ describe.each(FIXTURES)("a database of an earlier version, %s", (name) => {
       const recalled = nearest(old.db, docs.likely, docOf(205, 2).likely, { limit: 12, recall: 0.99 });
       expect(recalled.explain().plan).toBe("1-bit scan");
       expect(recalled.all()).toEqual(vectors.l2);
-      for (const index of [docsSearch, notesSearch]) {
+      for (const index of INDEXES) {
         expect((await verify(old.db, index)).problems).toEqual([]);
-        expect((status(old.db, index) as any).vectors.map(({ problem }: any) => problem)).toEqual([null, null]);
+        for (const { problem } of (status(old.db, index) as any).vectors) expect(problem).toBeNull();
       }
       // The second time what has changed since is part of a generation that this version has written.
-      await optimize(old.db, docsSearch);
-      await optimize(old.db, notesSearch);
+      for (const index of INDEXES) await optimize(old.db, index);
     }
     const again = open(old.file);
     expect(answersOf(again)).toEqual(vectors);
