@@ -13,6 +13,7 @@ const library = [
 const once = [
   "test/{codec,kernel,vector,model,crash,fuzz,foreign,reliability}/**",
   "test/conformance/**",
+  "test/upgrade/format.test.ts",
   "test/query/{search-hostile,recall}.test.ts",
   "test/migration/triggers-model.test.ts",
   "test/maintenance/tune.test.ts",

@@ -1,9 +1,10 @@
+import { writeFileSync } from "node:fs";
 import { createClient } from "@libsql/client";
 import { describe, expect, test, vi } from "vitest";
 import { IndexFormatError, nearest, optimize, release, status, verify } from "../../src/index.ts";
 import { LOG_TAIL } from "../../src/migration/log-triggers.ts";
 import { CHUNK_FORMAT, encodeChunk, ownerOf } from "../../src/vector/chunk.ts";
-import { seeded } from "../helpers/databases.ts";
+import { seeded, temporaryFolder } from "../helpers/databases.ts";
 import { App, type Connection, chunks, fold, until } from "../helpers/folding.ts";
 
 // Many small databases, on a machine that may have other things to do.
@@ -12,10 +13,20 @@ vi.setConfig({ testTimeout: 60_000 });
 const certified = { plan: "certified scan", fallback: null };
 
 /** A folded app with a model, a manifest and two blocks of rows, of three chunks each. */
-function foldedApp(): App {
+function madeApp(): App {
   const app = new App({ rows: 4300, dimensions: 4 });
   fold(app.first);
   return app;
+}
+
+let template: Buffer | undefined;
+
+/** The same, with the same history each time: made once, and copied. */
+function foldedApp(): App {
+  template ??= madeApp().first.client.serialize();
+  const file = `${temporaryFolder()}/template.db`;
+  writeFileSync(file, template);
+  return new App({ dimensions: 4, copied: file });
 }
 
 /** Where the parts of a generation lie: `[generation, part]`. */
@@ -123,7 +134,7 @@ describe("chunks that are sound and not those that are meant", () => {
 
   test("the same part of another index on the same table shape", async () => {
     const app = foldedApp();
-    const other = foldedApp();
+    const other = madeApp();
     const [g, p] = partsOf(app.first).ids;
     const bytes = other.first.client.prepare("SELECT bytes FROM _dv_ix_chunks WHERE part = 3").pluck().get() as Buffer;
     alter(app.first, [g, p], () => bytes);
@@ -132,7 +143,7 @@ describe("chunks that are sound and not those that are meant", () => {
 
   test("all chunks of another database", async () => {
     const app = foldedApp();
-    const other = foldedApp();
+    const other = madeApp();
     other.put(0, 100);
     app.first.client.exec("DELETE FROM _dv_ix_chunks");
     app.first.client.prepare("ATTACH ? AS other").run(other.file);
@@ -142,7 +153,7 @@ describe("chunks that are sound and not those that are meant", () => {
 
   test("head and chunks of another database: its history is not this one's", () => {
     const app = foldedApp();
-    const other = foldedApp();
+    const other = madeApp();
     app.first.client.prepare("ATTACH ? AS other").run(other.file);
     app.first.client.exec(
       "DELETE FROM _dv_ix_chunks; INSERT INTO _dv_ix_chunks SELECT * FROM other._dv_ix_chunks; DELETE FROM _dv_ix_head; INSERT INTO _dv_ix_head SELECT * FROM other._dv_ix_head; DETACH other",
