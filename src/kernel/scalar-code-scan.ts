@@ -96,17 +96,18 @@ export function scalarCodeKernel(): CodeKernel {
     return left;
   }
 
-  function scanRows(
-    state: number,
-    query: number,
-    block: number,
-    headBytes: number,
-    tailBytes: number,
-    capacity: number,
-    count: number,
-    first: number,
-    mask: number,
-  ): void {
+  /** Tails as well, at once: nothing is put off. */
+  const scanHeads: CodeKernel["scanHeads"] = (
+    state,
+    query,
+    block,
+    headBytes,
+    tailBytes,
+    capacity,
+    count,
+    first,
+    mask,
+  ) => {
     const [step, perError, perScale, constant, , tailStep, perTailError, perTailScale, perTailNorm] = Array.from(
       { length: 9 },
       (_, i) => number(query + i * 8),
@@ -143,7 +144,7 @@ export function scalarCodeKernel(): CodeKernel {
       note(state, first + row, upper);
       offer(state, estimate - doubt - size * SLACK);
     }
-  }
+  };
 
   return {
     kernel: "scalar",
@@ -156,8 +157,9 @@ export function scalarCodeKernel(): CodeKernel {
       }
       return buffer;
     },
-    scanCodes: (state, query, block, headBytes, ...rest) => scanRows(state, query, block, headBytes, 0, 0, ...rest),
-    scanHeads: scanRows,
+    scanCodes: (state, query, block, headBytes, ...rest) =>
+      scanHeads(state, query, block, headBytes, 0, 0, ...rest, 0, 0, 0),
+    scanHeads,
     // Nothing is put off.
     scanTails() {},
     scanBits(state, query, block, width, count, first, mask) {

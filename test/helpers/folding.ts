@@ -3,9 +3,7 @@ import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { expect, onTestFinished } from "vitest";
-import { attachmentsOf } from "../../src/change/attachment.ts";
 import { codecOf, type Element, encodeVector, vectorBytes } from "../../src/codec/codec.ts";
-import { driverOf } from "../../src/driver/driver.ts";
 import {
   type Configuration,
   configure,
@@ -17,8 +15,6 @@ import {
 } from "../../src/index.ts";
 import { referenceDistance } from "../../src/metric/reference.ts";
 import { compareKeys } from "../../src/query/key.ts";
-import { Fold, type FoldOptions, type FoldResult } from "../../src/vector/fold.ts";
-import { type IndexedColumn, indexedColumnOf } from "../../src/vector/indexed-column.ts";
 import { ensure } from "../migration/database.ts";
 import { seeded, temporaryFolder } from "./databases.ts";
 
@@ -165,47 +161,6 @@ export interface Connection {
   readonly client: Database.Database;
   readonly db: any;
   readonly events: SearchEvent[];
-}
-
-/** The column as a fold takes it. */
-export function columnOf({ db }: Connection): IndexedColumn {
-  const driver = driverOf(db);
-  const attachments = driver.run((snapshot) => attachmentsOf(driver, snapshot)) as any;
-  const [attachment] = attachments;
-  return indexedColumnOf(attachment, attachment.record.definition.vectors[0])!;
-}
-
-/** A fold whose slices are as short as can be, to be driven one by one. */
-export class SlowFold {
-  readonly #connection: Connection;
-  readonly #fold: Fold;
-  slices = 0;
-  result: FoldResult | undefined;
-
-  constructor(connection: Connection, options: Partial<FoldOptions> = {}) {
-    this.#connection = connection;
-    const column = columnOf(connection);
-    const { connection: client } = driverOf(connection.db);
-    this.#fold = new Fold(client, column, { sliceMs: 0, isWhole: false, isChecked: false, ...options });
-  }
-
-  /** Whether it goes on. */
-  step(): boolean {
-    const outcome = driverOf(this.#connection.db).tryWrite!(() => this.#fold.slice());
-    if (typeof outcome === "string") throw new Error(outcome);
-    this.slices++;
-    this.result = outcome.value;
-    return this.result === undefined;
-  }
-
-  finish(): FoldResult {
-    while (this.step());
-    return this.result!;
-  }
-}
-
-export function fold(connection: Connection, options: Partial<FoldOptions> = {}): FoldResult {
-  return new SlowFold(connection, options).finish();
 }
 
 /** What lies on disk: units with their parts and the bytes of these. */

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { release, status } from "../../src/index.ts";
-import { App, fold } from "../helpers/folding.ts";
+import { App } from "../helpers/folding.ts";
+import { fold } from "../helpers/slow-fold.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -1,11 +1,8 @@
 import type Database from "better-sqlite3";
 import { eq, inArray, lt } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import { attachmentNamed, attachmentsOf } from "../../src/change/attachment.ts";
-import { driverOf } from "../../src/driver/driver.ts";
 import { configure, ensureSearchIndexes, optimize } from "../../src/index.ts";
-import { Fold } from "../../src/vector/fold.ts";
-import { indexedColumnOf } from "../../src/vector/indexed-column.ts";
+import { fold } from "../helpers/slow-fold.ts";
 import {
   CREATE,
   DOCS,
@@ -30,6 +27,9 @@ export async function writeFixture(client: Database.Database): Promise<void> {
   ensureSearchIndexes(db, INDEXES);
 
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  const update = (table: any, ids: readonly number[], rowOf: (n: number) => object) => {
+    for (const n of ids) db.update(table).set(rowOf(n)).where(eq(table.id, n)).run();
+  };
   db.insert(docs)
     .values(range(0, DOCS).map((n) => docOf(n)) as any)
     .run();
@@ -41,19 +41,11 @@ export async function writeFixture(client: Database.Database): Promise<void> {
     .run();
   for (const index of INDEXES) await optimize(db, index);
   // Rows of which the first generation holds other codes.
-  for (const n of range(100, 140))
-    db.update(docs)
-      .set(docOf(n, 1) as any)
-      .where(eq(docs.id, n))
-      .run();
+  update(docs, range(100, 140), (n) => docOf(n, 1));
   db.delete(docs).where(lt(docs.id, 20)).run();
   await optimize(db, docsSearch);
   // What has changed since: it is in the log alone.
-  for (const n of range(200, 215))
-    db.update(docs)
-      .set(docOf(n, 2) as any)
-      .where(eq(docs.id, n))
-      .run();
+  update(docs, range(200, 215), (n) => docOf(n, 2));
   db.insert(docs)
     .values(range(DOCS, DOCS + 10).map((n) => docOf(n, 3)) as any)
     .run();
@@ -65,34 +57,9 @@ export async function writeFixture(client: Database.Database): Promise<void> {
   client.exec("REPLACE INTO docs (id, slug, title, exact) SELECT 9999, slug, title, exact FROM docs WHERE id = 300");
 
   // A second segment, and rows of the first that are gone.
-  for (const n of range(50, 70))
-    db.update(photos)
-      .set(photoOf(n, 1) as any)
-      .where(eq(photos.id, n))
-      .run();
+  update(photos, range(50, 70), (n) => photoOf(n, 1));
   db.delete(photos).where(lt(photos.id, 10)).run();
-  foldChanges(db);
-  for (const n of range(60, 64))
-    db.update(photos)
-      .set(photoOf(n, 2) as any)
-      .where(eq(photos.id, n))
-      .run();
-}
-
-/** What happens by itself once so much has changed that it is worth it. */
-function foldChanges(db: ReturnType<typeof drizzle>): void {
-  const driver = driverOf(db as any) as any;
-  const attachment = attachmentNamed(
-    driver.run((snapshot: any) => attachmentsOf(driver, snapshot)),
-    "photos_search",
-  )!;
-  const [vector] = attachment.record.definition!.vectors;
-  const fold = new Fold(driver.connection, indexedColumnOf(attachment, vector!)!, {
-    sliceMs: 20,
-    isWhole: false,
-    isChecked: true,
-  });
-  let done: { value: unknown };
-  do done = driver.tryWrite(() => fold.slice());
-  while (done.value === undefined);
+  // As it happens by itself once so much has changed that it is worth it.
+  fold({ db }, { index: "photos_search", isChecked: true });
+  update(photos, range(60, 64), (n) => photoOf(n, 2));
 }

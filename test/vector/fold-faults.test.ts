@@ -5,7 +5,8 @@ import { IndexFormatError, nearest, optimize, release, status, verify } from "..
 import { LOG_TAIL } from "../../src/migration/log-triggers.ts";
 import { CHUNK_FORMAT, encodeChunk, ownerOf } from "../../src/vector/chunk.ts";
 import { seeded, temporaryFolder } from "../helpers/databases.ts";
-import { App, type Connection, chunks, fold, until } from "../helpers/folding.ts";
+import { App, type Connection, chunks, until } from "../helpers/folding.ts";
+import { fold } from "../helpers/slow-fold.ts";
 
 // Many small databases, on a machine that may have other things to do.
 vi.setConfig({ testTimeout: 60_000 });

@@ -7,7 +7,8 @@ import { integer, sqliteTable } from "drizzle-orm/sqlite-core";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { configure, nearest, release, searchIndex, vectorColumn } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
-import { App, type Connection, chunks, fold, until } from "../helpers/folding.ts";
+import { App, type Connection, chunks, until } from "../helpers/folding.ts";
+import { fold } from "../helpers/slow-fold.ts";
 import { ensure } from "../migration/database.ts";
 
 vi.setConfig({ testTimeout: 60_000 });

@@ -3,7 +3,8 @@ import { driverOf } from "../../src/driver/driver.ts";
 import { atOnce } from "../../src/kernel/breathing.ts";
 import { ColumnReader, withoutPause } from "../../src/vector/indexed-column.ts";
 import { mergeIds } from "../../src/vector/sorted-ids.ts";
-import { App, columnOf, KEYS } from "../helpers/folding.ts";
+import { App, KEYS } from "../helpers/folding.ts";
+import { columnOf } from "../helpers/slow-fold.ts";
 
 const WANTED = 64;
 

@@ -3,7 +3,8 @@ import { expect, test, vi } from "vitest";
 import { configure, optimize, release } from "../../src/index.ts";
 import { type Held, hold, makeRoom, now } from "../../src/vector/memory.ts";
 import { heldOf } from "../../src/vector/resident-column.ts";
-import { App, type Connection, columnOf, fold } from "../helpers/folding.ts";
+import { App, type Connection } from "../helpers/folding.ts";
+import { columnOf, fold } from "../helpers/slow-fold.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
