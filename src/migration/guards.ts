@@ -1,3 +1,4 @@
+import { isSameName } from "../schema/names.ts";
 import { collate, type Identity } from "./identity.ts";
 import { identifier } from "./sql-text.ts";
 import type { TableFacts, UniqueFacts, UniqueTerm } from "./table-facts.ts";
@@ -24,7 +25,7 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
   const key = table.hasRowidKey ? table.key[0]?.column : undefined;
   const uniques = table.uniques.filter(({ terms }) => key === undefined || terms.every(({ column }) => column !== key));
   // The order of PRAGMA index_list changes when a table is copied; ours does not.
-  const conditions = [...new Set(uniques.map(inTheWay))].sort();
+  const conditions = [...new Set(uniques.map((unique) => inTheWay(unique, table)))].sort();
   // A rowid that is not the key can be set all the same, and REPLACE evicts by it as by any UNIQUE index.
   const { rowid } = table;
   if (rowid !== undefined) conditions.push(`r.${rowid} = new.${rowid}`);
@@ -49,17 +50,22 @@ export function differences(columns: readonly string[]): string[] {
 }
 
 /** With its own condition, a partial index serves this look-up; without, it would be a scan of the table. */
-function inTheWay(unique: UniqueFacts): string {
-  const terms = unique.terms.map((term) => isEqual(term, unique));
+function inTheWay(unique: UniqueFacts, table: TableFacts): string {
+  const terms = unique.terms.map((term) => isEqual(term, unique, table));
   return [...terms, ...(unique.where === undefined ? [] : [`(${unique.where})`])].join(" AND ");
 }
 
-function isEqual(term: UniqueTerm, { reads }: UniqueFacts): string {
+function isEqual(term: UniqueTerm, { reads }: UniqueFacts, table: TableFacts): string {
   if (term.column !== undefined) {
-    const column = identifier(term.column);
-    return `r.${column} = new.${column}${collate(term)}`;
+    return `r.${identifier(term.column)} = ${written(term.column, table)}${collate(term)}`;
   }
   // The same expression over the new row: its columns stand in a row of their own, so that the text needs no change.
-  const columns = reads.map((column) => `new.${identifier(column)} AS ${identifier(column)}`).join(", ");
+  const columns = reads.map((column) => `${written(column, table)} AS ${identifier(column)}`).join(", ");
   return `${term.expression} = (SELECT ${term.expression} FROM (SELECT ${columns || "1"}))${collate(term)}`;
+}
+
+/** What a statement writes. BEFORE it, the NULL that a REPLACE turns into the default of its column is still a NULL. */
+function written(column: string, { columns }: TableFacts): string {
+  const instead = columns.find(({ name }) => isSameName(name, column))?.insteadOfNull;
+  return instead === undefined ? `new.${identifier(column)}` : `coalesce(new.${identifier(column)}, ${instead})`;
 }

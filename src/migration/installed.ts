@@ -96,7 +96,7 @@ export function findIndex({ indexes }: Installed, name: string): InstalledIndex 
 }
 
 function columnsSql(names: string): string {
-  return `SELECT t.column1, c.name, c.type, c.pk, c.hidden FROM (VALUES ${names}) AS t JOIN pragma_table_xinfo(t.column1, 'main') AS c ORDER BY t.column1, c.cid`;
+  return `SELECT t.column1, c.name, c.type, c.pk, c.hidden, iif(c."notnull", c.dflt_value, NULL) FROM (VALUES ${names}) AS t JOIN pragma_table_xinfo(t.column1, 'main') AS c ORDER BY t.column1, c.cid`;
 }
 
 function uniquesSql(names: string): string {

@@ -1,5 +1,5 @@
 import { foldName, isSameName } from "../schema/names.ts";
-import { closing, isSign, isWord, nameIn, type Token, textOf, tokensOf } from "./sql-text.ts";
+import { closing, isSign, isWord, literal, nameIn, type Token, textOf, tokensOf } from "./sql-text.ts";
 
 /** What a rowid may be set by. SQLite compares the column lists of triggers by name alone. */
 export const ROWID_NAMES = ["rowid", "_rowid_", "oid"];
@@ -26,6 +26,8 @@ export interface ColumnFacts {
   readonly type: string;
   /** Whether SQLite computes it from other columns. */
   readonly isGenerated: boolean;
+  /** What REPLACE puts in the place of a NULL that the column refuses, as SQL: its default, if it has one. */
+  readonly insteadOfNull: string | undefined;
 }
 
 export interface KeyPart {
@@ -50,13 +52,14 @@ export interface UniqueTerm {
   readonly collation: string;
 }
 
-/** Table, column, declared type, place in the primary key (0: none), and 2 or 3 for a generated column. */
+/** Table, column, declared type, place in the primary key (0: none), 2 or 3 for a generated column, and the default of a NOT NULL one. */
 export type ColumnRow = readonly [
   table: string,
   name: string,
   type: string,
   pk: number | bigint,
   hidden: number | bigint,
+  insteadOfNull: string | null,
 ];
 
 /** One part of a UNIQUE index; `column` is NULL for an expression. */
@@ -92,7 +95,12 @@ export function factsOf({ name, sql, columns, uniques, indexSql }: FactsInput): 
   return {
     name,
     sql,
-    columns: columns.map(([, column, type, , hidden]) => ({ name: column, type, isGenerated: isGenerated(hidden) })),
+    columns: columns.map(([, column, type, , hidden, instead]) => ({
+      name: column,
+      type,
+      isGenerated: isGenerated(hidden),
+      insteadOfNull: instead === null ? undefined : defaultOf(instead),
+    })),
     key: keyColumns.map(([, column, type], i) => ({
       column,
       affinity: affinityOf(type, isStrict),
@@ -118,7 +126,7 @@ function uniqueOf(
   columns: readonly ColumnRow[],
   sql: string | undefined,
 ): UniqueFacts {
-  const written = sql === undefined ? undefined : parseIndex(sql);
+  const written = sql === undefined ? undefined : parseIndex(sql, rows[0]![0], columns);
   const terms = rows.map(([, , , column, collation], i) => ({
     column: column ?? undefined,
     expression: column === null ? textOf(written?.terms[i] ?? []) : undefined,
@@ -140,13 +148,30 @@ function uniqueOf(
   };
 }
 
+/** A default as SQL that means the same anywhere: SQLite takes a name there for a text. */
+function defaultOf(sql: string): string {
+  const tokens = tokensOf(sql);
+  const isName = ({ kind, text }: Token) =>
+    kind === "quoted" ||
+    (tokens.length === 1 && kind === "word" && !/^(\d|(null|true|false|current_\w+)$)/i.test(text));
+  return `(${textOf(tokens.map((token) => (isName(token) ? asText(token) : token)))})`;
+}
+
+function asText(token: Token): Token {
+  return { ...token, kind: "string", text: literal(nameIn(token) ?? "") };
+}
+
 function isGenerated(hidden: number | bigint): boolean {
   return Number(hidden) > 1;
 }
 
 /** Terms and condition of a CREATE INDEX statement, which no PRAGMA tells. */
-function parseIndex(sql: string): { terms: Token[][]; where: Token[] | undefined } {
-  const tokens = tokensOf(sql);
+function parseIndex(
+  sql: string,
+  table: string,
+  columns: readonly ColumnRow[],
+): { terms: Token[][]; where: Token[] | undefined } {
+  const tokens = clearOf(tokensOf(sql), table, columns);
   const open = tokens.findIndex((token, i) => isSign(token, "(") && i > 0);
   const end = closing(tokens, open);
   const terms: Token[][] = [[]];
@@ -161,6 +186,29 @@ function parseIndex(sql: string): { terms: Token[][]; where: Token[] | undefined
     terms: terms.map((term) => (isWord(term.at(-1), "asc") || isWord(term.at(-1), "desc") ? term.slice(0, -1) : term)),
     where: isWord(tokens[end], "where") ? tokens.slice(end + 1) : undefined,
   };
+}
+
+/**
+ * The tokens of a CREATE INDEX so that they mean the same in a trigger. The table goes by another name there, so columns lose it
+ * in front of them, as drizzle-kit writes it into the condition of a partial index; and a text in double quotes, as other
+ * connections may take it, gets single ones.
+ */
+function clearOf(tokens: readonly Token[], table: string, columns: readonly ColumnRow[]): Token[] {
+  const known = new Set([...ROWID_NAMES, ...columns.map(([, column]) => foldName(column))]);
+  const first = tokens.findIndex((token) => isSign(token, "("));
+  const isQualified = (i: number) =>
+    i - 2 > first && isSign(tokens[i - 1], ".") && isSameName(nameIn(tokens[i - 2]!) ?? "", table);
+  const isText = (token: Token, i: number) =>
+    i > first &&
+    token.text.startsWith('"') &&
+    !known.has(foldName(nameIn(token)!)) &&
+    !isSign(tokens[i + 1], "(") &&
+    !isWord(tokens[i - 1], "collate");
+  return tokens.flatMap((token, i) => {
+    if (isQualified(i + 2) || isQualified(i + 1)) return [];
+    if (isQualified(i)) return [{ ...token, spaced: tokens[i - 2]!.spaced }];
+    return [isText(token, i) ? asText(token) : token];
+  });
 }
 
 /** @see https://www.sqlite.org/datatype3.html, section 3.1 */

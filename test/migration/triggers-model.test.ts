@@ -51,7 +51,7 @@ const SHAPES: Shape[] = [
     title: "an integer key and UNIQUE of every kind",
     create: [
       "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE COLLATE NOCASE, p INTEGER, q INTEGER, txt TEXT COLLATE NOCASE, v BLOB, UNIQUE (p, q))",
-      "CREATE UNIQUE INDEX partial ON t (p) WHERE txt = 'a' AND q IS NOT NULL",
+      `CREATE UNIQUE INDEX partial ON t (p) WHERE "t"."txt" = 'a' AND t.q IS NOT NULL`,
       "CREATE UNIQUE INDEX lowered ON t (lower(u) DESC, coalesce(q, 0)) WHERE p > 1",
     ],
     key: ROWID,
@@ -136,6 +136,16 @@ const SHAPES: Shape[] = [
     key: { columns: ["a", "b"], isRowid: false },
     columns: ["a", "b", "u", "txt", "v"],
     targets: ["u"],
+  },
+  {
+    title: "UNIQUE columns that have a default instead of NULL",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT NOT NULL DEFAULT a UNIQUE COLLATE NOCASE, p INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT (1 + 1), txt TEXT NOT NULL DEFAULT 'b', v BLOB NOT NULL DEFAULT x'01')",
+      "CREATE UNIQUE INDEX pairs ON t (p, lower(txt)) WHERE p > 1",
+    ],
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "v"],
+    targets: ["id", "u"],
   },
   {
     title: "a generated column that is UNIQUE",

@@ -1,3 +1,4 @@
+import Database from "better-sqlite3";
 import { sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
 import type { IndexDefinition } from "../../src/migration/definition.ts";
@@ -248,6 +249,61 @@ test("a UNIQUE index over an expression, as Drizzle's guide makes one for e-mail
     [8, "eight"],
   ]);
   expect(noted(db)).toEqual([1, 8]);
+});
+
+describe("a partial UNIQUE index", () => {
+  const expectReplaced = (db: Db) => {
+    db.exec("UPDATE docs SET other = 'x'; REPLACE INTO docs (id, slug, body, other) VALUES (8, 'd', 'two', 'x')");
+    expect(fts(db)).toEqual([
+      [1, "one"],
+      [3, "three"],
+      [8, "two"],
+    ]);
+    expect(noted(db)).toEqual([2, 8]);
+  };
+
+  test("as drizzle-kit writes it, with the table in front of its columns", () => {
+    const index = `CREATE UNIQUE INDEX part ON \`docs\` (\`body\`) WHERE "docs"."other" = 'x' and docs.id > 0`;
+    expectReplaced(filled(DOCS, index));
+  });
+
+  test("as it was written where a text may stand in double quotes", () => {
+    const lax = open(DOCS, "CREATE UNIQUE INDEX part ON docs (body COLLATE BINARY) WHERE other = 'x' AND other <> 'y'");
+    lax.unsafeMode().pragma("writable_schema = ON");
+    lax.prepare("UPDATE sqlite_master SET sql = replace(sql, '''', ?) WHERE name = 'part'").run('"');
+    const db = new Database(lax.serialize());
+    expect(() => db.exec('SELECT 1 FROM docs WHERE other = "x"')).toThrow("no such column");
+    db.exec(
+      "INSERT INTO docs (id, slug, body, v) VALUES (1, 'a', 'one', x'01'), (2, 'b', 'two', x'02'), (3, 'c', 'three', x'03')",
+    );
+    ensure(db, DEFINITION);
+    expectReplaced(db);
+  });
+});
+
+test.each([
+  ["'x'", "x"],
+  ["x", "x"],
+  [`"it's"`, "it's"],
+  ["('a' || 'b')", "ab"],
+  ["-5", "-5"],
+])("a REPLACE that puts the default %s in the place of NULL, and by it meets another row", (value, stored) => {
+  const db = filled(
+    `CREATE TABLE docs (id INTEGER PRIMARY KEY, slug TEXT NOT NULL DEFAULT ${value} UNIQUE, body TEXT, v BLOB)`,
+  );
+  db.prepare("UPDATE docs SET slug = ? WHERE id = 2").run(stored);
+  db.exec("INSERT OR REPLACE INTO docs (id, slug, body) VALUES (7, NULL, 'seven')");
+  expect(fts(db)).toEqual([
+    [1, "one"],
+    [3, "three"],
+    [7, "seven"],
+  ]);
+  db.exec("UPDATE OR REPLACE docs SET slug = NULL WHERE id = 3");
+  expect(fts(db)).toEqual([
+    [1, "one"],
+    [3, "three"],
+  ]);
+  expect(noted(db)).toEqual([2, 7, 7]);
 });
 
 test("a guard looks its rows up in the index it guards, a partial one included", () => {
