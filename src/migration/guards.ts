@@ -12,8 +12,10 @@ export interface Guards {
   readonly onInsert: readonly string[];
   /** WHEN there is such a row: one look-up an index, which most inserts are through with. */
   readonly isInTheWay: string;
-  /** The same for an update, and one for the row that already has the key it moves to. */
+  /** The same for an update. */
   readonly onUpdate: readonly string[];
+  /** SELECT of the id of the row that already has the key an update moves to. */
+  readonly onMove: string;
   /** WHEN an update can evict; undefined for "always". */
   readonly canEvict: string | undefined;
   /** The columns `canEvict` compares, beside the key. */
@@ -32,12 +34,11 @@ export function guardsOf(table: TableFacts, identity: Identity): Guards {
   const reads = [...new Set(uniques.flatMap((unique) => unique.reads))].sort();
   const hasMovedRow = rowid === undefined ? [] : [`old.${rowid} IS NOT new.${rowid}`];
   const isBound = uniques.every((unique) => unique.reads.length > 0);
-  // The trigger AFTER an update reports the key it moved to, but it does not run where a cascade deletes the moving row.
-  const onUpdate = [identity.isRow("new"), ...conditions];
   return {
     onInsert: conditions.map((condition) => identity.among(condition)),
     isInTheWay: conditions.map((c) => `EXISTS (SELECT 1 FROM ${identifier(table.name)} AS r WHERE ${c})`).join(" OR "),
-    onUpdate: onUpdate.map((condition) => identity.among(condition, { except: "old" })),
+    onUpdate: conditions.map((condition) => identity.among(condition, { except: "old" })),
+    onMove: identity.among(identity.isRow("new"), { except: "old" }),
     canEvict: isBound ? [identity.hasMoved, ...hasMovedRow, ...differences(reads)].join(" OR ") : undefined,
     reads,
   };

@@ -24,10 +24,13 @@ type Row = "new" | "old";
  *   the rowid by all its names, as `UPDATE OF id` misses `SET rowid = …`, and there is none where a column is generated.
  * - No OR clauses: the OR clause of the user's statement would take their place. DELETE + INSERT and ON CONFLICT stand.
  * - Nothing is deleted BEFORE a statement: it may yet be ignored.
+ * - Rows whose vectors are about to go, move or change are noted in the log BEFORE that, since an entry too many does no harm, and
+ *   nothing that fails between the write and our triggers can keep one out. Nobody reads the log in between: no statement runs
+ *   on a connection whose write is under way. Whose id is known only afterwards, that of a new row or key, is noted then.
  *
- * What no trigger can follow: a row that stays although something of the user that ran before it failed (OR FAIL or RAISE(FAIL),
- * RAISE(IGNORE) AFTER a write). SQLite then runs no trigger that was still to come; RAISE(ABORT), the usual one, takes the row
- * back. So ours are to be the first to run, which `trigger-order.ts` looks after.
+ * What no trigger AFTER a write can follow: a row that stays although something of the user that ran before it failed (OR FAIL or
+ * RAISE(FAIL), RAISE(IGNORE) AFTER a write). SQLite then runs no trigger that was still to come; RAISE(ABORT), the usual one, takes
+ * the row back. So ours are to be the first to run, which `trigger-order.ts` looks after.
  */
 export function triggersOf(definition: IndexDefinition, input: TriggerInput): DbObject[] {
   const { identity, guards, table } = input;
@@ -48,7 +51,9 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
     });
   }
 
-  const note = (row: Row) => (hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${identity.selectId(row)}`] : []);
+  const noteEach = (selects: readonly string[]) =>
+    hasVectors ? selects.map((select) => `INSERT INTO ${identifier(log)} (id) ${select}`) : [];
+  const note = (row: Row) => noteEach([identity.selectId(row)]);
   const reindex = (row: Row) =>
     definition.text
       ? [
@@ -56,17 +61,21 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
           `INSERT INTO ${identifier(fts)} (rowid, ${definition.text.columns.map((_, i) => `c${i}`).join(", ")}) SELECT ${identity.id}, ${definition.text.columns.map(({ column }) => `r.${identifier(column)}`).join(", ")} FROM ${identity.rows} WHERE ${identity.isRow(row)}`,
         ]
       : [];
-  const arrive = (row: Row) => [...(identity.map ? [identity.map.add(row)] : []), ...note(row), ...reindex(row)];
-  const leave = (row: Row) => [...note(row), ...reindex(row), ...(identity.map ? [identity.map.remove(row)] : [])];
+  const enter = (row: Row) => (identity.map ? [identity.map.add(row), ...note(row)] : []);
+  const leave = (row: Row) => [...reindex(row), ...(identity.map ? [identity.map.remove(row)] : [])];
 
-  add("insert", "AFTER INSERT", "", arrive("new"));
+  add("insert", "AFTER INSERT", "", [...(identity.map ? enter("new") : note("new")), ...reindex("new")]);
   add("delete", "AFTER DELETE", "", leave("old"));
   const keyColumns = [...definition.key.columns, ...(definition.key.isRowid ? ROWID_NAMES : [])];
-  const update = (columns: readonly string[]) => {
-    const isComputed = columns.some((column) => table.columns.some((c) => c.isGenerated && isSameName(c.name, column)));
-    return isComputed ? "UPDATE" : `UPDATE OF ${[...new Set(columns)].map(identifier).join(", ")}`;
-  };
-  add("updatekey", `AFTER ${update(keyColumns)}`, identity.hasMoved, [...leave("old"), ...arrive("new")]);
+  const isComputed = (columns: readonly string[]) =>
+    columns.some((column) => table.columns.some((c) => c.isGenerated && isSameName(c.name, column)));
+  const update = (columns: readonly string[]) =>
+    isComputed(columns) ? "UPDATE" : `UPDATE OF ${[...new Set(columns)].map(identifier).join(", ")}`;
+  add("updatekey", `AFTER ${update(keyColumns)}`, identity.hasMoved, [
+    ...leave("old"),
+    ...enter("new"),
+    ...reindex("new"),
+  ]);
   const whenOf = (columns: readonly string[]) => `${identity.hasNotMoved} AND (${differences(columns).join(" OR ")})`;
   if (definition.text) {
     const columns = definition.text.columns.map(({ column }) => column);
@@ -74,31 +83,34 @@ export function triggersOf(definition: IndexDefinition, input: TriggerInput): Db
   }
   if (hasVectors) {
     const columns = definition.vectors.map(({ column }) => column);
-    add("updatevectors", `AFTER ${update(columns)}`, whenOf(columns), note("new"));
+    add("deletevectors", "BEFORE DELETE", "", note("old"));
+    add("movevectors", `BEFORE ${update(keyColumns)}`, identity.hasMoved, [...note("old"), ...note("new")]);
+    // A generated column BEFORE an update is not yet what it will be: any column may be what it is computed from.
+    const read = isComputed(columns) ? table.columns.map(({ name }) => name) : columns;
+    add("updatevectors", `BEFORE ${update(columns)}`, whenOf(read), note("old"));
   }
 
   const gone = `SELECT e.id FROM ${identifier(evicted)} AS e WHERE ${identity.isGone("e.id")}`;
-  const watch = (selects: readonly string[]) => [
-    ...(hasVectors ? selects.map((select) => `INSERT INTO ${identifier(log)} (id) ${select}`) : []),
-    ...(sweeps ? selects.map((select) => `INSERT INTO ${identifier(evicted)} (id) ${select}`) : []),
-    // What earlier statements noted and kept has had its time. One row can evict no more than one row an index; the rest is
-    // let be, because this may run inside the cascade of another statement that has yet to evict what it noted.
-    ...(sweeps && selects.length > 0
+  const watch = (selects: readonly string[]) =>
+    sweeps && selects.length > 0
       ? [
-          `DELETE FROM ${identifier(evicted)} WHERE seq <= (SELECT max(e.seq) FROM ${identifier(evicted)} AS e) - ${guards.onUpdate.length} AND id NOT IN (${gone})`,
+          ...selects.map((select) => `INSERT INTO ${identifier(evicted)} (id) ${select}`),
+          // What earlier statements noted and kept has had its time. One row can evict no more than one row an index; the rest
+          // is let be, because this may run inside the cascade of another statement that has yet to evict what it noted.
+          `DELETE FROM ${identifier(evicted)} WHERE seq <= (SELECT e.seq FROM ${identifier(evicted)} AS e ORDER BY e.seq DESC LIMIT 1) - ${guards.onUpdate.length + 1} AND id NOT IN (${gone})`,
         ]
-      : []),
-  ];
-  add("guardinsert", "BEFORE INSERT", guards.isInTheWay, watch(guards.onInsert));
+      : [];
+  add("guardinsert", "BEFORE INSERT", guards.isInTheWay, [...noteEach(guards.onInsert), ...watch(guards.onInsert)]);
   const evicting = guards.canEvict
     ? update([...keyColumns, ...guards.reads, ...(table.rowid === undefined ? [] : ROWID_NAMES)])
     : "UPDATE";
-  add("guardupdate", `BEFORE ${evicting}`, guards.canEvict ?? "", watch(guards.onUpdate));
+  add("guardupdate", `BEFORE ${evicting}`, guards.canEvict ?? "", [
+    ...noteEach(guards.onUpdate),
+    ...watch([guards.onMove, ...guards.onUpdate]),
+  ]);
   if (!sweeps) return triggers;
 
   const sweep = [
-    // This may run before the trigger that reports the row: once its key is forgotten, nobody else could.
-    ...(identity.map && hasVectors ? [`INSERT INTO ${identifier(log)} (id) ${gone}`] : []),
     ...(hasText ? [`DELETE FROM ${identifier(fts)} WHERE rowid IN (${gone})`] : []),
     ...(identity.map ? [`DELETE FROM ${identifier(keys)} WHERE id IN (${gone})`] : []),
     `DELETE FROM ${identifier(evicted)} WHERE id IN (${gone})`,

@@ -16,6 +16,8 @@ const TRIGGERS = [
   "delete",
   "updatekey",
   "updatetext",
+  "deletevectors",
+  "movevectors",
   "updatevectors",
   "guardinsert",
   "guardupdate",

@@ -64,7 +64,7 @@ test("refuses what it cannot do", async () => {
   await expect(optimize(db, "nothing")).rejects.toThrow(IndexMissingError);
   client.exec("BEGIN");
   await expect(optimize(db, app.index)).rejects.toThrow(TransactionOpenError);
-  client.exec("COMMIT; DROP TRIGGER _dv_ix_delete");
+  client.exec("COMMIT; DROP TRIGGER _dv_ix_insert");
   await expect(optimize(db, app.index)).rejects.toMatchObject({ code: "INDEX_DETACHED" });
   const { db: libsql } = openLibsql();
   await expect(optimize(libsql as any, docsSearch)).rejects.toThrow(IndexMissingError);

@@ -25,6 +25,8 @@ interface Shape {
    * trigger, ours included: so ours are made anew when something of the index is repaired.
    */
   readonly canFail?: boolean;
+  /** Whether updates and deletes may be ended when ours have yet to run: vectors are followed all the same, texts are not. */
+  readonly isEndedFirst?: boolean;
 }
 
 const ROWID = { columns: ["id"], isRowid: true };
@@ -44,6 +46,15 @@ const ENDING = [
   "CREATE TRIGGER ends_g BEFORE INSERT ON t WHEN new.u = 'B' BEGIN SELECT RAISE(FAIL, 'no'); END",
   "CREATE TRIGGER ends_h BEFORE UPDATE ON t WHEN new.txt = 'B' BEGIN SELECT RAISE(IGNORE); END",
   "CREATE TRIGGER ends_i BEFORE DELETE ON t WHEN old.txt = 'B' BEGIN SELECT RAISE(FAIL, 'no'); END",
+];
+
+/** The same, newer than ours or temporary, which SQLite runs before all others; one fails only under the OR FAIL of a statement. */
+const ENDING_FIRST = [
+  "CREATE TABLE audit (txt TEXT UNIQUE)",
+  "CREATE TRIGGER own_c AFTER UPDATE ON t BEGIN INSERT INTO audit VALUES (new.txt); END",
+  ...ENDING.filter((sql) => /AFTER (UPDATE|DELETE)/.test(sql)),
+  "CREATE TEMP TRIGGER ends_j AFTER UPDATE ON t WHEN new.u = 'B' BEGIN SELECT RAISE(FAIL, 'no'); END",
+  "CREATE TEMP TRIGGER ends_k AFTER DELETE ON t WHEN old.p > 2 BEGIN SELECT RAISE(IGNORE); END",
 ];
 
 const SHAPES: Shape[] = [
@@ -122,6 +133,27 @@ const SHAPES: Shape[] = [
     targets: ["id", "u", "p"],
   },
   {
+    title: "updates and deletes that triggers of the user end before ours run: vectors",
+    create: ["CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, p INTEGER UNIQUE, txt TEXT, v BLOB)"],
+    late: [NORMALISE_UPDATE, ...ENDING_FIRST],
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "v", "rowid"],
+    targets: ["id", "u", "p"],
+    isEndedFirst: true,
+  },
+  {
+    title: "a generated vector, and updates and deletes that triggers of the user end before ours run",
+    create: [
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, p INTEGER, txt TEXT, raw BLOB, v BLOB AS (CASE WHEN p > 2 THEN raw END) STORED)",
+      "CREATE TRIGGER own_d BEFORE UPDATE ON t WHEN new.txt = 'A' BEGIN UPDATE t SET p = 3 WHERE id = old.id; END",
+    ],
+    late: ENDING_FIRST,
+    key: ROWID,
+    columns: ["id", "u", "p", "txt", "raw"],
+    targets: ["id", "u"],
+    isEndedFirst: true,
+  },
+  {
     title: "a text key, and triggers of the user that fail or ignore what stays",
     create: ["CREATE TABLE t (id TEXT PRIMARY KEY COLLATE NOCASE, u TEXT UNIQUE, txt TEXT, v BLOB)", ...ENDING],
     key: { columns: ["id"], isRowid: false },
@@ -162,7 +194,9 @@ const INTEGERS = ["1", "2", "3", "4", "NULL"];
 const TEXTS = ["'a'", "'A'", "'b'", "'ab'", "'B'", "NULL"];
 const BLOBS = ["x'01'", "x'02'", "NULL"];
 const literalOf = (column: string) =>
-  fc.constantFrom(...(column === "v" ? BLOBS : /^(id|p|q|r|b|rowid)$/.test(column) ? INTEGERS : TEXTS));
+  fc.constantFrom(
+    ...(column === "v" || column === "raw" ? BLOBS : /^(id|p|q|r|b|rowid)$/.test(column) ? INTEGERS : TEXTS),
+  );
 const CLAUSES = ["", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR FAIL", "OR ABORT", "OR ROLLBACK"];
 
 function statementsOf({ columns, targets, create, canFail }: Shape): fc.Arbitrary<string> {
@@ -235,6 +269,7 @@ describe.each(SHAPES)("$title", (shape) => {
             expect(outcome(db, sql)).toEqual(outcome(bare, sql));
             expectFollowed(db, both, before.both, stateOf(db, both, ids.both));
             expectFollowed(db, codes, before.codes, stateOf(db, codes, ids.codes));
+            if (shape.isEndedFirst) continue;
             expectText(db, both, ids.both);
             expectText(db, words, ids.words);
           }

@@ -89,7 +89,7 @@ describe("what happens between two slices", () => {
   test.each([
     ["DDL", "CREATE TABLE other (x)"],
     ["VACUUM", "VACUUM"],
-    ["a trigger that is dropped", "DROP TRIGGER _dv_ix_delete"],
+    ["a trigger that is dropped", "DROP TRIGGER _dv_ix_insert"],
     ["a log that is cleared", "DELETE FROM _dv_ix_log"],
   ])("%s ends the fold, after every slice", (_, sql) => {
     const shape = { rows: 200 };
