@@ -26,8 +26,8 @@ export type LogChange =
       /** Whether the log does not tell what has happened: it was reset, restored, cut or altered. Else there is too much. */
       readonly isUnknown: boolean;
     }
-  /** The log is empty or out of numbers, which it never is by itself: somebody wrote to it, and there is nothing to follow. */
-  | { readonly type: "lost" };
+  /** It cannot be followed: it is empty or out of numbers, which it never is by itself, or has no nonces to go by. */
+  | { readonly type: "lost"; readonly isCleared: boolean };
 
 /**
  * Behind the largest number of all, SQLite takes new ones at random: the newest entry would no longer be the last. No log comes
@@ -44,7 +44,8 @@ const REMEMBERED = 1024;
  * The log is a stack: writes append, ROLLBACK, ROLLBACK TO and a restore take from its end, a fold from its beginning. So an
  * entry that is still there with the nonce it had proves that everything before it is the history that was followed. What was
  * remembered behind the last such entry has been undone, or is not yet part of this snapshot: its rows may differ, too.
- * Reading rows twice is harmless, and so the log carries no data.
+ * Reading rows twice is harmless, and so the log carries no data. A connection on which somebody has put a constant in the place of
+ * SQLite's `random()` draws the same nonce each time: what it writes after a ROLLBACK could not be told from what it wrote before.
  *
  * @param log - the log's table
  * @param cursor - undefined where nothing has been read yet
@@ -52,8 +53,9 @@ const REMEMBERED = 1024;
  */
 export function* followLog(log: string, cursor: LogCursor | undefined, most: number): Steps<LogChange> {
   const table = `main.${identifier(log)}`;
-  const [last]: Row[] = yield rows(`SELECT seq, nonce FROM ${table} ORDER BY seq DESC LIMIT 1`);
-  if (!last || (last[0] as bigint) >= SEQ_MAX) return { type: "lost" };
+  const [last]: Row[] = yield rows(`SELECT seq, nonce, random() = random() FROM ${table} ORDER BY seq DESC LIMIT 1`);
+  const isCleared = !last || (last[0] as bigint) >= SEQ_MAX;
+  if (isCleared || last[2] !== 0n) return { type: "lost", isCleared };
   const tail: LogEntry = { seq: last[0] as bigint, nonce: last[1] as bigint, id: null };
   const all: LogChange = { type: "all", cursor: [tail], isUnknown: false };
   const unknown: LogChange = { ...all, isUnknown: true };

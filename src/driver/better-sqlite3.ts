@@ -150,21 +150,24 @@ function drive<T>(steps: Steps<T>, answer: (step: Step) => unknown): T {
 
 /**
  * Several statements see one state of the database only inside a transaction. An open transaction is used as it is. While
- * an iterator is open BEGIN is refused, and the iterator itself pins the snapshot.
+ * an iterator is open none can begin, and the iterator itself pins the snapshot.
+ *
+ * SAVEPOINT begins one as BEGIN does, and is refused while a write is half-way through what it returns; BEGIN is not where the app has
+ * set `unsafeMode`, and could not be ended.
  */
 function inSnapshot<T>(client: Database, work: (snapshot: Snapshot) => T): T {
   if (client.inTransaction) return work({ isShared: true });
   try {
-    cached(client, "BEGIN").run();
+    cached(client, `SAVEPOINT ${SAVEPOINT}`).run();
   } catch (error) {
-    if (isBusy(error)) return work({ isShared: true });
+    if (isBusy(error) || Object(error).code === "SQLITE_BUSY") return work({ isShared: true });
     throw error;
   }
   try {
     return work({ isShared: false });
   } finally {
     // SQLite itself ends the transaction on a few errors.
-    if (client.inTransaction) cached(client, "COMMIT").run();
+    if (client.inTransaction) cached(client, `RELEASE ${SAVEPOINT}`).run();
   }
 }
 

@@ -316,12 +316,15 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
   const { definition } = column;
   const start = yield* followLog(tableNameOf(definition.name, "log"), undefined, 0);
   if (start.type !== "all") {
+    const isCleared = start.type === "lost" && start.isCleared;
     return {
       codes: undefined,
       cursor: [],
       storedTo: undefined,
-      refusal: `the log of index ${definition.name} has been cleared`,
-      needsFold: true,
+      refusal: isCleared
+        ? `the log of index ${definition.name} has been cleared`
+        : "random() of this connection is not that of SQLite, and the log cannot be followed without it",
+      needsFold: isCleared,
     };
   }
   if (!(yield* new ColumnReader(column).hasAllIds())) {

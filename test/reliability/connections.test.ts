@@ -165,6 +165,50 @@ test("63: defaultSafeIntegers, unsafeMode, verbose and the names SQLite gives to
   expect(statements.length).toBeGreaterThan(0);
 });
 
+test("63: a function in the place of random(), from which nonces are drawn, costs the codes and no answer", () => {
+  const { client, db } = open(fileOf("integer", "wal"));
+  const { table } = APPS.integer;
+  expectAnswers({ client, db }, APPS.integer);
+  client.function("random", () => 4);
+  const update = (v: number[]) =>
+    client.prepare("UPDATE t SET v = ? WHERE u = 7").run(Buffer.from(new Float32Array(v).buffer));
+  update([0, 0, 1]);
+  client.exec("BEGIN");
+  update([0, 1, 0]);
+  expectAnswers({ client, db }, APPS.integer);
+  client.exec("ROLLBACK");
+  update([1, 0, 0]);
+  expectAnswers({ client, db }, APPS.integer);
+  expect(nearest(db, table.v, [1, 0, 0] as any, { limit: 1 }).explain()).toMatchObject({
+    plan: "bare scan",
+    fallback: expect.stringContaining("random()"),
+  });
+  // Another connection has its own random().
+  const other = open(client.name);
+  expect(nearest(other.db, table.v, [1, 0, 0] as any, { limit: 1 }).explain()).toMatchObject({
+    plan: "certified scan",
+  });
+  expectAnswers(other, APPS.integer);
+});
+
+test("53: half-way through the rows that a write returns, all that it has written is seen", () => {
+  for (const isUnsafe of [false, true]) {
+    const { client, db } = open(fileOf("integer", "wal"));
+    expectAnswers({ client, db }, APPS.integer);
+    client.unsafeMode(isUnsafe);
+    for (const _ of client
+      .prepare("UPDATE t SET v = x'000000000000000000000040', txt = 'red' RETURNING id")
+      .iterate()) {
+      const near: any = nearest(db, APPS.integer.table.v, [0, 0, 1] as any, { limit: 1000 }).all();
+      expect(near.map((hit: any) => hit.$distance)).toEqual(Array(60).fill(0));
+      expect(search(db, APPS.integer.index, "red", { limit: 1000 }).all()).toHaveLength(60);
+      break;
+    }
+    expect(client.inTransaction).toBe(false);
+    expectAnswers({ client, db }, APPS.integer);
+  }
+});
+
 test("70: a text of a megabyte and 200,000 words is cut, and the answer is that of its beginning", () => {
   const { db } = open(fileOf("integer", "wal"));
   const { index } = APPS.integer;
