@@ -1,10 +1,11 @@
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
-import type { IndexDefinition } from "../migration/definition.ts";
+import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
 import {
   findIndex,
   findTable,
   type IndexRecord,
   type Installed,
+  isTheirs,
   type Problem,
   problemsOf,
   readInstalled,
@@ -62,6 +63,17 @@ export function* installedIn(tables: readonly string[] = []): Steps<Installed> {
 
 export function attachmentNamed(attachments: readonly Attachment[], name: string): Attachment | undefined {
   return attachments.find((attachment) => isSameName(attachment.name, name));
+}
+
+/** What to do about the problems of an index. */
+export function remedyOf({ name, record, problems }: Pick<Attachment, "name" | "record" | "problems">): string {
+  if (record.format > FORMAT_VERSION) return "Update drizzle-vector: the database was written by a newer version.";
+  if (problems.every(isTheirs)) {
+    return `Write ABORT in the place of that FAIL, which takes the write back; then "drizzle-vector rebuild ${name}" finds what may have been missed.`;
+  }
+  return record.managed === "migrations"
+    ? `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`
+    : "Run ensureSearchIndexes(db, [index]), which repairs it.";
 }
 
 /**

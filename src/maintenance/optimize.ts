@@ -1,4 +1,4 @@
-import { attachmentNamed, attachmentsOf } from "../change/attachment.ts";
+import { attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { type DbLike, type Driver, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { IndexDetachedError, IndexFormatError, TransactionOpenError, UnsupportedDriverError } from "../errors.ts";
 import { identifier } from "../migration/sql-text.ts";
@@ -157,7 +157,7 @@ function* plan(target: Target, driver: Driver, snapshot: Snapshot): Steps<Optimi
       subject: target.name,
       expected: "an index that follows every write",
       got: problems.map(({ message }) => message).join("; "),
-      hint: `Run "drizzle-vector rebuild ${target.name}" to repair it.`,
+      hint: remedyOf({ name: target.name, record, problems }),
     });
   }
   return {

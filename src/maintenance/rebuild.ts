@@ -2,7 +2,7 @@ import { type DbLike, driverOf, type Snapshot, type Steps } from "../driver/driv
 import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
-import { findTable } from "../migration/installed.ts";
+import { findTable, isTheirs } from "../migration/installed.ts";
 import { clearPending, fillText } from "../migration/objects.ts";
 import { planRebuild } from "../migration/plan.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
@@ -80,7 +80,7 @@ export async function rebuild(
 /** Whether an earlier rebuild was interrupted and what it left can be built on: nothing is in it that triggers did not follow. */
 function* canGoOn(target: Target): Steps<boolean> {
   const { record, definition, problems } = yield* recordedIndex(target);
-  if (record.pending !== "text" || problems.length > 0) return false;
+  if (record.pending !== "text" || !problems.every(isTheirs)) return false;
   return (yield* textDamage(definition.name)) === undefined;
 }
 
@@ -94,7 +94,7 @@ function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps
     });
   }
   const { record, definition, installed, problems } = yield* recordedIndex(target);
-  if (isSound && record.pending === "text" && problems.length === 0) return;
+  if (isSound && record.pending === "text" && problems.every(isTheirs)) return;
   yield* createAnew({ record, definition, installed });
 }
 
@@ -116,7 +116,7 @@ function* fillSlice(target: Target, from: bigint, limit: number): Steps<Filled> 
   const { record, definition, installed, problems } = yield* recordedIndex(target);
   // There is no text, or another process has completed it.
   if (record.pending !== "text") return { filled: 0, next: undefined, ms: 0 };
-  if (problems.length > 0) {
+  if (!problems.every(isTheirs)) {
     // The table was altered under our hands: writes may have gone by unseen.
     yield* createAnew({ record, definition, installed });
     return { filled: 0, next: FIRST_ID, ms: SLICE_MS };

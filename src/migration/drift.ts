@@ -1,7 +1,6 @@
 import { isSameName } from "../schema/names.ts";
 import type { IndexDefinition } from "./definition.ts";
 import { findIndex, type Installed, inFrontOf, type Problem, problemsOf } from "./installed.ts";
-import { failingCascades } from "./trigger-order.ts";
 
 /** One thing in which a database is not what the schema declares. */
 export interface Drift {
@@ -29,24 +28,18 @@ export function driftOf(wanted: readonly IndexDefinition[], installed: Installed
 }
 
 /**
- * What is no drift, and worth knowing: triggers and foreign keys of the user over which, in rare cases, an index misses a write
- * whose statement fails.
+ * What is no drift, and worth knowing: triggers of the user over which, in rare cases, an index misses a write whose statement
+ * fails.
  */
 export function noticesOf(wanted: readonly IndexDefinition[], installed: Installed): string[] {
   return wanted.flatMap((definition) => {
-    const { name, table } = definition;
+    const { name } = definition;
     if (!findIndex(installed, name)?.record) return [];
     const inFront = inFrontOf(definition, installed).filter(({ stop }) => stop === undefined);
-    return [
-      ...inFront.map(
-        (trigger) =>
-          `trigger ${trigger.name} runs before those of index ${name}, which miss a row that it fails on under OR FAIL; \`drizzle-vector generate\` and ensureSearchIndexes change the order`,
-      ),
-      ...failingCascades(installed.schema, table).map(
-        ({ child, stop }) =>
-          `a foreign key of ${child} acts when rows of ${table} go or move, and may fail by ${stop}: index ${name} misses a row that is gone or moved all the same; RAISE(ABORT) takes it back`,
-      ),
-    ];
+    return inFront.map(
+      (trigger) =>
+        `trigger ${trigger.name} runs before those of index ${name}, which miss a row that it fails on under OR FAIL; \`drizzle-vector generate\` and ensureSearchIndexes change the order`,
+    );
   });
 }
 

@@ -1,9 +1,10 @@
 import { foldName, isSameName, namesOf, ownerOf, REGISTRY } from "../schema/names.ts";
 import { FORMAT_VERSION, hashOf, type IndexDefinition } from "./definition.ts";
+import { failingCascades, type SchemaRow } from "./failures.ts";
 import { type DbObject, type Manager, objectsOf } from "./objects.ts";
 import { identifier, isSameSql, literal } from "./sql-text.ts";
 import { type ColumnRow, factsOf, type TableFacts, type UniqueRow } from "./table-facts.ts";
-import { type SchemaRow, type TriggerInFront, triggersInFront } from "./trigger-order.ts";
+import { type TriggerInFront, triggersInFront } from "./trigger-order.ts";
 
 /** What a database has of ours, and what it says about the tables concerned. */
 export interface Installed {
@@ -158,7 +159,8 @@ export interface Problem {
     | "OBJECT_MISSING"
     | "OBJECT_DIFFERS"
     | "OBJECT_FOREIGN"
-    | "TRIGGER_IN_FRONT";
+    | "TRIGGER_IN_FRONT"
+    | "CASCADE_FAILS";
   /** The table, column or trigger concerned. */
   readonly object: string;
   /** A sentence for the user, without a full stop. */
@@ -168,6 +170,11 @@ export interface Problem {
 /** Problems no statement of ours can heal: the table or the library has to change first. */
 export function isBlocking({ code }: Problem): boolean {
   return code === "TABLE_MISSING" || code === "COLUMN_MISSING" || code === "KEY_DIFFERS" || code === "FORMAT_NEWER";
+}
+
+/** Problems that leave everything of ours as it should be: nothing but a change to what is the user's heals them. */
+export function isTheirs({ code }: Problem): boolean {
+  return code === "CASCADE_FAILS";
 }
 
 /**
@@ -201,6 +208,7 @@ export function problemsOf(definition: IndexDefinition, installed: Installed): P
     ...own,
     ...objectProblems(objectsOf(definition, table), found?.objects ?? []),
     ...orderProblems(definition, installed),
+    ...cascadeProblems(definition, installed),
   ];
 }
 
@@ -220,6 +228,15 @@ function orderProblems(definition: IndexDefinition, installed: Installed): Probl
           message: `trigger ${name}, which is newer than those of the index and so runs before them, may stop a write by ${stop} and keep its row`,
         },
   );
+}
+
+/** Actions of foreign keys that may stop a write before any trigger has heard of it, though its row is gone or moved. */
+function cascadeProblems({ table }: IndexDefinition, { schema }: Installed): Problem[] {
+  return failingCascades(schema, table).map(({ child, stop }) => ({
+    code: "CASCADE_FAILS",
+    object: child,
+    message: `the action of a foreign key of ${child}, which runs before all triggers, may stop a write to ${table} by ${stop} and keep it`,
+  }));
 }
 
 function missingColumns({ table: name, text, vectors }: IndexDefinition, table: TableFacts): Problem[] {

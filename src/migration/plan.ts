@@ -7,6 +7,7 @@ import {
   type InstalledIndex,
   inFrontOf,
   isBlocking,
+  isTheirs,
   type Problem,
   problemsOf,
 } from "./installed.ts";
@@ -123,7 +124,7 @@ interface IndexOptions {
 
 function planIndex(definition: IndexDefinition, installed: Installed, options: IndexOptions): Plan {
   const found = findIndex(installed, definition.name);
-  const problems = problemsOf(definition, installed);
+  const problems = problemsOf(definition, installed).filter((problem) => !isTheirs(problem));
   const blocking = problems.filter(isBlocking);
   if (blocking.length > 0) return { ...NOTHING, blocking };
   if (!found) return creation(definition, installed, options);

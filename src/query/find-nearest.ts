@@ -1,8 +1,8 @@
-import { type Attachment, attachmentOfVector, attachmentsOf } from "../change/attachment.ts";
+import { type Attachment, attachmentOfVector, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
-import { columnName, FORMAT_VERSION } from "../migration/definition.ts";
+import { columnName } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { isSameName, REGISTRY } from "../schema/names.ts";
@@ -57,10 +57,7 @@ function* fromCodes(
       code: "FALLBACK",
       index: name,
       message: `index ${name} may have missed writes, every row is read instead: ${fallback}`,
-      hint:
-        attachment.record.format > FORMAT_VERSION
-          ? "Update drizzle-vector: the database was written by a newer version."
-          : `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`,
+      hint: remedyOf(attachment),
     });
     return { index, recall, fallback };
   }

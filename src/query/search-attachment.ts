@@ -1,4 +1,4 @@
-import { type Attachment, attachmentNamed, attachmentsOf } from "../change/attachment.ts";
+import { type Attachment, attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import {
@@ -97,13 +97,14 @@ function checkDeclared(recorded: IndexDefinition, declared: IndexDefinition): vo
   });
 }
 
-function checkAttached({ name, record, problems }: Attachment): void {
+function checkAttached(attachment: Attachment): void {
+  const { name, record, problems } = attachment;
   if (record.format > FORMAT_VERSION) {
     throw new IndexFormatError({
       subject: name,
       expected: `a search index of format ${FORMAT_VERSION}`,
       got: `format ${record.format}`,
-      hint: "Update drizzle-vector: the database was written by a newer version.",
+      hint: remedyOf(attachment),
     });
   }
   if (problems.length === 0) return;
@@ -111,10 +112,7 @@ function checkAttached({ name, record, problems }: Attachment): void {
     subject: name,
     expected: "a search index that follows every write",
     got: problems.map(({ message }) => message).join("; "),
-    hint:
-      record.managed === "migrations"
-        ? `Run "drizzle-vector rebuild ${name}" to repair this database, and "drizzle-vector generate" to repair the migrations.`
-        : "Run ensureSearchIndexes(db, [index]), which repairs it.",
+    hint: remedyOf(attachment),
   });
 }
 

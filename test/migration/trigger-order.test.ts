@@ -4,7 +4,7 @@ import { definitionOf } from "../../src/migration/definition.ts";
 import { noticesOf } from "../../src/migration/drift.ts";
 import { inFrontOf } from "../../src/migration/installed.ts";
 import { planMigration } from "../../src/migration/plan.ts";
-import { searchIndex } from "../../src/schema.ts";
+import { searchIndex, vectorColumn } from "../../src/schema.ts";
 import { type Db, ensure, installedIn, open, problemsIn, rows } from "./database.ts";
 
 const t = sqliteTable("t", { id: integer().primaryKey(), txt: text() });
@@ -66,10 +66,10 @@ const TRIGGERS: [sql: string, stop: string | undefined][] = [
   ],
 ];
 
-/** Whether a plain INSERT leaves a row that the index has not heard of. */
-function isMissed(db: Db): boolean {
+/** Whether a statement, by default a plain INSERT, does something that the index has not heard of. */
+function isMissed(db: Db, statement = "INSERT INTO t (txt) VALUES ('x')"): boolean {
   try {
-    db.exec("INSERT INTO t (txt) VALUES ('x')");
+    db.exec(statement);
   } catch {
     // The statement is the user's; what counts is what stays.
   }
@@ -102,6 +102,26 @@ describe("a trigger of the user that is newer than those of an index", () => {
     expect(rows(db, "PRAGMA integrity_check")).toEqual([["ok"]]);
   });
 
+  test("that may end a delete or an update does no harm to vectors alone, which are noted before", () => {
+    const vectors = definitionOf(
+      searchIndex("s", sqliteTable("t", { id: integer().primaryKey(), v: vectorColumn(2) }), { vectors: { v: {} } }),
+    );
+    const ends = (event: string) => `CREATE TRIGGER own AFTER ${event} ON t BEGIN SELECT RAISE(FAIL, 'no'); END`;
+    const noted = ["DELETE", "UPDATE", "INSERT"].map((event) => {
+      const db = open("CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)", "INSERT INTO t VALUES (1, x'01')");
+      ensure(db, vectors);
+      db.exec(ends(event));
+      const statements = {
+        DELETE: "DELETE FROM t",
+        UPDATE: "UPDATE t SET id = 2, v = NULL",
+        INSERT: "INSERT INTO t VALUES (3, NULL)",
+      };
+      expect(() => db.exec(statements[event as keyof typeof statements])).toThrow("no");
+      return [problemsIn(db, vectors).length, ...rows(db, "SELECT id FROM _dv_s_log WHERE seq > 1").flat()];
+    });
+    expect(noted).toEqual([[0, 1], [0, 1, 2], [1]]);
+  });
+
   test("that cannot stop a write by itself lets ours be made anew, with the text as it is", () => {
     const db = open(...TABLES, "INSERT INTO t (txt) VALUES ('there before')");
     const installed = () => installedIn(db, ["t"]);
@@ -123,27 +143,61 @@ describe("a trigger of the user that is newer than those of an index", () => {
   });
 });
 
-test("foreign keys whose actions may fail are told, and those that cannot or do not act are not", () => {
-  const db = open(
-    ...TABLES,
-    "CREATE TABLE a (x TEXT, y TEXT, t INTEGER CONSTRAINT f REFERENCES T (id) ON UPDATE NO ACTION ON DELETE SET NULL, z TEXT)",
-    "CREATE TABLE b (t INTEGER REFERENCES t ON DELETE RESTRICT, x TEXT REFERENCES audit (txt) ON DELETE CASCADE)",
-    'CREATE TABLE "c d" (t INTEGER, u INTEGER, FOREIGN KEY (t, u) REFERENCES "t" ("id", parent) ON DELETE CASCADE)',
-    "CREATE TABLE e (t INTEGER NOT NULL ON CONFLICT FAIL REFERENCES t ON DELETE SET NULL)",
-    "CREATE TABLE f (t INTEGER REFERENCES t ON DELETE SET NULL)",
-    ...["a UPDATE", "b DELETE", "c d DELETE", "f DELETE"].map((at) => {
-      const [, name, event] = /^(.*) (.*)$/.exec(at)!;
-      return `CREATE TRIGGER "ends ${name}" AFTER ${event} ON "${name}" BEGIN SELECT RAISE(FAIL, 'no'); END`;
-    }),
-  );
+const ends = (on: string, body = "SELECT RAISE(FAIL, 'no')", name = "ends") =>
+  `CREATE TRIGGER "${name}" AFTER ${on} BEGIN ${body}; END`;
+const CASCADES = [
+  "CREATE TABLE deletes (t INTEGER REFERENCES T ON DELETE CASCADE)",
+  "CREATE TABLE nulls (x, t INTEGER CONSTRAINT f REFERENCES t (id) ON UPDATE NO ACTION ON DELETE SET NULL, y TEXT)",
+  'CREATE TABLE "two parts" (t INTEGER, u INTEGER, FOREIGN KEY (t, u) REFERENCES "t" ("id", parent) ON DELETE CASCADE)',
+  "CREATE UNIQUE INDEX pairs ON t (id, parent)",
+  "CREATE TABLE restricts (t INTEGER REFERENCES t ON DELETE RESTRICT, x TEXT REFERENCES audit (txt) ON DELETE CASCADE)",
+  "CREATE TABLE refuses (t INTEGER NOT NULL ON CONFLICT FAIL REFERENCES t ON DELETE SET NULL)",
+  "CREATE TABLE middle (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t ON DELETE CASCADE)",
+  "CREATE TABLE far (t INTEGER REFERENCES middle ON DELETE CASCADE)",
+];
+
+/** Where rows refer to one of `t`, what is more, and by what the action of a foreign key ends the deletion of that row. */
+const ACTIONS: [child: string, sql: string[], stop: string | undefined][] = [
+  ["deletes", [ends("DELETE ON deletes")], "RAISE(FAIL) in trigger ends"],
+  ["deletes", [ends("UPDATE ON deletes")], undefined],
+  ["deletes", [ends("DELETE ON deletes", "SELECT RAISE(IGNORE)")], undefined],
+  ["deletes", [ends("DELETE ON deletes", "SELECT RAISE(ABORT, 'no')")], undefined],
+  ["deletes", [ends("DELETE ON deletes", "INSERT OR FAIL INTO audit VALUES ('twice')")], "OR FAIL in trigger ends"],
+  ["deletes", [ends("DELETE ON deletes", "INSERT INTO strict VALUES ('twice')")], "ON CONFLICT FAIL in table strict"],
+  ["nulls", [ends("UPDATE ON nulls")], "RAISE(FAIL) in trigger ends"],
+  ["nulls", [ends("DELETE ON nulls")], undefined],
+  // Where the action is an update, ABORT takes the place of every clause, down to the next DELETE.
+  ["nulls", [ends("UPDATE ON nulls", "INSERT OR FAIL INTO audit VALUES ('twice')")], undefined],
+  ["nulls", [ends("UPDATE ON nulls", "INSERT INTO strict VALUES ('twice')")], undefined],
+  [
+    "nulls",
+    [
+      "INSERT INTO farther VALUES ('x')",
+      ends("UPDATE ON nulls", "DELETE FROM farther", "goes on"),
+      ends("DELETE ON farther", "INSERT OR FAIL INTO audit VALUES ('twice')"),
+    ],
+    "OR FAIL in trigger ends",
+  ],
+  ["two parts", [ends('DELETE ON "two parts"')], "RAISE(FAIL) in trigger ends"],
+  ["restricts", [ends("DELETE ON restricts")], undefined],
+  ["refuses", [], undefined],
+  ["middle", ["INSERT INTO far VALUES (7)", ends("DELETE ON far")], "RAISE(FAIL) in trigger ends"],
+];
+
+test.each(ACTIONS)("the action of a foreign key of %s, with %j, may end so: %s", (child, sql, stop) => {
+  const db = open(...TABLES, ...CASCADES, "INSERT INTO t VALUES (1, 'x', 1)");
+  const row = { "two parts": "(t, u) VALUES (1, 1)", middle: "(id, t) VALUES (7, 1)" }[child] ?? "(t) VALUES (1)";
+  db.exec(`INSERT INTO "${child}" ${row}`);
+  for (const statement of sql) db.exec(statement);
   ensure(db, definition);
-  const notices = noticesOf([definition], installedIn(db, ["t"]));
-  expect(notices).toEqual([
-    expect.stringContaining(
-      "a foreign key of a acts when rows of t go or move, and may fail by RAISE(FAIL) in trigger ends a",
-    ),
-    expect.stringContaining("a foreign key of c d acts"),
-  ]);
+  expect(problemsIn(db, definition)).toEqual(
+    stop === undefined
+      ? []
+      : [
+          `the action of a foreign key of ${child}, which runs before all triggers, may stop a write to t by ${stop} and keep it`,
+        ],
+  );
+  expect(isMissed(db, "DELETE FROM t")).toBe(stop !== undefined);
 });
 
 test("SQLite runs the newest trigger first, after whatever becomes of the file", () => {

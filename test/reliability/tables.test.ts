@@ -2,7 +2,7 @@ import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { text } from "drizzle-orm/sqlite-core";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { configure, ensureSearchIndexes, nearest, search } from "../../src/index.ts";
+import { configure, ensureSearchIndexes, nearest, rebuild, search, verify } from "../../src/index.ts";
 import { type Given, shape } from "../model/shapes.ts";
 import { expectAnswers, expectInStep, expectVectors } from "./witness.ts";
 
@@ -261,3 +261,46 @@ test("a trigger of the user that only writes elsewhere costs nothing, and comes 
   expect(client.prepare("SELECT count(*) FROM t").pluck().get()).toBe(3);
   await expectInStep(client, app, 2);
 });
+
+test.each(KEYS)(
+  "the action of a foreign key that may keep a write from being followed is answered around, $keys keys",
+  async ({ keys: title, key, ...given }) => {
+    const { app, client, db } = open({ ...given, title, statements: [] });
+    const row = (n: number) => `(${key(n)}, ${n}, 'red ${n}', ${n % 2 ? east : up})`;
+    client.exec(`INSERT INTO t (id, u, txt, v) VALUES ${[1, 2, 3, 4, 5].map(row).join(", ")}`);
+    await expectInStep(client, app, 1);
+    client.exec(`CREATE TABLE child (t REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE);
+      INSERT INTO child VALUES (${key(1)}), (${key(2)}), (${key(3)});
+      CREATE TRIGGER ends_a AFTER DELETE ON child BEGIN SELECT RAISE(FAIL, 'no'); END;
+      CREATE TRIGGER ends_b AFTER UPDATE ON child BEGIN SELECT RAISE(FAIL, 'no'); END`);
+    const reason =
+      "the action of a foreign key of child, which runs before all triggers, may stop a write to t by RAISE(FAIL) in trigger ends_a and keep it";
+    for (const sql of [
+      `DELETE FROM t WHERE id = ${key(1)}`,
+      `UPDATE t SET id = ${key(8)}, v = ${north} WHERE id = ${key(2)}`,
+      `REPLACE INTO t (id, u, txt, v) VALUES (${key(3)}, 3, 'blue', ${north})`,
+    ]) {
+      expect(() => client.exec(sql)).toThrow("no");
+      expectVectors({ client, db }, app);
+      expect(nearest(db, app.table.v, [1, 0, 0] as any).explain()).toMatchObject({
+        fallback: expect.stringContaining(reason),
+      });
+      expect(() => search(db, app.index, "red").all()).toThrow(
+        expect.objectContaining({
+          code: "INDEX_DETACHED",
+          message: expect.stringContaining(reason),
+          hint: expect.stringMatching(/^Write ABORT in the place of that FAIL, .* then "drizzle-vector rebuild ix"/),
+        }),
+      );
+    }
+    expect(client.prepare("SELECT count(*) FROM t").pluck().get()).toBe(3);
+    // Nothing of ours is wrong, so there is nothing to make anew; what was missed, a rebuild finds.
+    expect(ensureSearchIndexes(db, [app.index])).toMatchObject([{ action: "unchanged" }]);
+    await rebuild(db, app.index);
+    expect(await verify(db, app.index)).toMatchObject({
+      problems: [{ code: "CASCADE_FAILS" }, { code: "CASCADE_FAILS" }],
+    });
+    client.exec("DROP TRIGGER ends_a; DROP TRIGGER ends_b");
+    await expectInStep(client, app, 2);
+  },
+);

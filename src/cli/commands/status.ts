@@ -33,7 +33,9 @@ function print(statuses: readonly IndexStatus[]): void {
       if (advice) tell(`${advice.reason}; ${advice.action} advised: \`drizzle-vector ${advice.action} ${index}\``);
     }
     for (const { message } of problems) console.log(`${pc.red("-")} ${message}`);
-    if (problems.length > 0) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` repairs it`);
+    const isTheirs = problems.every(({ code }) => code === "CASCADE_FAILS");
+    const first = isTheirs ? "write ABORT in the place of that FAIL; then " : "";
+    if (problems.length > 0) console.log(`${pc.dim("hint")} ${first}\`drizzle-vector rebuild ${index}\` repairs it`);
     else if (pending) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` fills its text`);
   }
   for (const warning of statuses[0]!.sqlite.warnings) warn(warning);
