@@ -86,25 +86,24 @@ function isField(value: unknown): boolean {
  * SQL: `select … from "docs" inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?)) "_dv_hit"
  * on "docs"."id" = "_dv_hit"."_dv_key" order by "_dv_hit"."_dv_rank"`
  */
-export function hitsSelect(
-  db: DbLike,
-  { table, key }: KeyedTable,
-  fields: Fields,
-  candidates: readonly Keyed[],
-): SelectBuilder {
+export function hitsSelect(db: DbLike, keyed: KeyedTable, fields: Fields, candidates: readonly Keyed[]): SelectBuilder {
+  const builder = keyedSelect(db, keyed, fields, candidates).orderBy(sql`"_dv_hit"."_dv_rank"`);
+  // A cache of Drizzle's could outlive the rows; it is skipped where there is one.
+  return builder.$withCache?.(false) ?? builder;
+}
+
+/** The same in any order. The rank, from 0, tells which is which. */
+export function keyedSelect(db: DbLike, { table, key }: KeyedTable, fields: Fields, candidates: readonly Keyed[]) {
   const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from json_each(${sql.placeholder(KEYS)})) "_dv_hit"`;
   const keys = candidates.map((candidate) => candidate.key);
   const on = sql.join(
     key.map((part, i) => sql`${part} = ${keyPart(sql`"_dv_hit"."_dv_key"`, i, key.length, keys)}`),
     sql` and `,
   );
-  const builder = db
+  return db
     .select({ ...fields, [RANK]: sql`"_dv_hit"."_dv_rank"` })
     .from(table)
-    .innerJoin(hits, on)
-    .orderBy(sql`"_dv_hit"."_dv_rank"`);
-  // A cache of Drizzle's could outlive the rows; it is skipped where there is one.
-  return builder.$withCache?.(false) ?? builder;
+    .innerJoin(hits, on);
 }
 
 /** The values of the placeholders in `hitsSelect`. */

@@ -121,10 +121,11 @@ export function shares(given?: SharesOptions): Fusion {
     weights: checkWeights(weights, { text: 0.65, vector: 0.35 }),
     parts: (legs, weightOf) =>
       legs.map((leg) => {
-        const votes = votesOf(leg, sharpness);
+        const said = votesOf(leg, sharpness);
         const plain = minmax(leg);
         const weight = weightOf(leg);
-        return votes.map((vote, i) => weight * (vote + part * plain[i]!));
+        for (let i = 0; i < said.length; i++) said[i] = weight * (said[i]! + part * plain[i]!);
+        return said;
       }),
   };
 }
@@ -135,20 +136,23 @@ function checkFactor(value: unknown, subject: string): void {
 }
 
 function votesOf(leg: Leg, sharpness: number): Float64Array {
-  const scores = completed(leg);
-  const { deviation } = spread(scores);
-  const top = Math.max(...scores);
-  // Counted from the top, so that no power overflows; the mean cancels out.
-  const powers = scores.map((score) => (deviation === 0 ? 1 : Math.exp((sharpness * (score - top)) / deviation)));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
+  const votes = completed(leg);
+  const { deviation } = spread(votes);
+  const top = rangeOf(votes).most;
+  let sum = 0;
+  for (let i = 0; i < votes.length; i++) {
+    // Counted from the top, so that no power overflows; the mean cancels out.
+    votes[i] = deviation === 0 ? 1 : Math.exp((sharpness * (votes[i]! - top)) / deviation);
+    sum += votes[i]!;
+  }
+  for (let i = 0; i < votes.length; i++) votes[i]! /= sum;
+  return votes;
 }
 
 const NORMALIZERS = { minmax, zscore, dbsf };
 
 function minmax(leg: Leg): Float64Array {
-  const found = foundBy(leg);
-  const [least, most] = [Math.min(...found), Math.max(...found)];
+  const { least, most } = rangeOf(foundBy(leg));
   // A candidate the leg did not find itself lies below what it found.
   return leg.scores.map((score) =>
     Number.isNaN(score) ? 0 : most > least ? Math.max(0, (score - least) / (most - least)) : score >= most ? 1 : 0,
@@ -168,19 +172,38 @@ function dbsf(leg: Leg): Float64Array {
   );
 }
 
-/** The scores with a worst one where there is none: no word in common is a BM25 of 0; a row without a vector is the farthest. */
+/**
+ * The scores, to be changed, with a worst one where there is none: no word in common is a BM25 of 0; a row without a vector is the
+ * farthest.
+ */
 function completed({ kind, scores }: Leg): Float64Array {
-  const worst = kind === "text" ? 0 : Math.min(...scores.filter((score) => !Number.isNaN(score)));
-  return scores.map((score) => (Number.isNaN(score) ? worst : score));
+  const all = scores.slice();
+  const worst = kind === "text" ? 0 : rangeOf(scores).least;
+  for (let i = 0; i < all.length; i++) if (Number.isNaN(all[i])) all[i] = worst;
+  return all;
 }
 
 function foundBy({ scores, ranks }: Leg): Float64Array {
   return scores.filter((_, i) => ranks[i] !== 0);
 }
 
+/** The least and the largest, NaN left out. */
+function rangeOf(values: Float64Array): { least: number; most: number } {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return { least, most };
+}
+
 function spread(values: Float64Array): { mean: number; deviation: number } {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  let sum = 0;
+  for (const value of values) sum += value;
+  const mean = sum / values.length;
+  let squares = 0;
+  for (const value of values) squares += (value - mean) ** 2;
+  const deviation = Math.sqrt(squares / values.length);
   // Equal values may differ from their own mean in the last bit.
   return { mean, deviation: deviation <= Math.abs(mean) * 1e-12 ? 0 : deviation };
 }

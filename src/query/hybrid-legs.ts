@@ -1,13 +1,15 @@
 import { sql } from "drizzle-orm";
 import { toBytes, vectorBytes } from "../codec/codec.ts";
-import type { DbLike, QueryStep, Row, Snapshot, Steps } from "../driver/driver.ts";
+import { casingOf } from "../driver/casing.ts";
+import type { BuiltSelect, DbLike, QueryStep, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { ZeroQueryError } from "../errors.ts";
 import { scorerFor } from "../kernel/kernel.ts";
-import { hitsSelect, hitsValues } from "./fetch.ts";
+import type { AnyVectorColumn } from "../schema/vector-column.ts";
+import { hitsValues, type Keyed, keyedSelect } from "./fetch.ts";
 import { type Chosen, findNearest, reportSkipped } from "./find-nearest.ts";
 import type { Leg } from "./fusion.ts";
 import { columnOf, type HybridRequest } from "./hybrid-request.ts";
-import { keysToJson } from "./key.ts";
+import { keysForm, keysToJson } from "./key.ts";
 import { NearestRequest } from "./nearest-request.ts";
 import type { FoundText, Scored } from "./search-leg.ts";
 import type { Values } from "./search-query.ts";
@@ -27,7 +29,6 @@ export interface Candidates {
 }
 
 export interface CandidateLeg extends Leg {
-  readonly standings: readonly (Standing | null)[];
   /** How many rows it found itself. */
   readonly found: number;
   /** How many it scored that another leg found. */
@@ -39,6 +40,18 @@ export interface CandidateLeg extends Leg {
   readonly ms: number;
 }
 
+/** What a leg says of a candidate, or null where it can say nothing. */
+export function standingOf({ kind, scores, ranks }: Leg, at: number): Standing | null {
+  const score = scores[at]!;
+  if (Number.isNaN(score)) return null;
+  return { rank: ranks[at] || null, value: signOf(kind) * score };
+}
+
+/** A distance is the worse the larger it is, a score the better. */
+function signOf(kind: Leg["kind"]): 1 | -1 {
+  return kind === "vector" ? -1 : 1;
+}
+
 interface LegsInput {
   readonly request: HybridRequest;
   readonly db: DbLike;
@@ -46,23 +59,23 @@ interface LegsInput {
   readonly snapshot: Snapshot;
 }
 
-interface Ranked {
-  readonly key: Row;
-  /** The key as text: what candidates are known by. */
-  readonly id: string;
+interface Valued extends Keyed {
+  /** BM25, or a distance. */
   readonly value: number;
 }
 
-/** What a leg found and scored, before the legs are put side by side. */
+/** What a leg found, before the legs are put side by side. */
 interface Answered {
   readonly name: string;
   readonly kind: "text" | "vector";
-  readonly found: readonly Ranked[];
-  readonly others: Ranked[];
+  readonly found: readonly Valued[];
   readonly reason: string | null;
   readonly nearest: Chosen | null;
+  /** What scores the rows that other legs found, unless they have been. */
   readonly request?: NearestRequest;
-  ms: number;
+  /** Rows that were scored besides. */
+  readonly others: readonly Valued[];
+  readonly ms: number;
 }
 
 /**
@@ -74,32 +87,31 @@ export function* candidatesOf(input: LegsInput): Steps<Candidates> {
   const vectors: Answered[] = [];
   for (const leg of request.vectors) vectors.push(yield* nearestTo(leg, input));
   const start = performance.now();
-  const among = unique(vectors.flatMap(({ found }) => found)).map(({ key }) => key);
+  const among = new Places(vectors).keys;
   const page = { limit: request.depth, offset: 0 };
   const text = request.text && (yield* request.text.find(values, page, among.length === 0 ? undefined : among));
   const answered = text ? [textLeg(text, performance.now() - start), ...vectors] : vectors;
 
-  const rows = unique(answered.flatMap(({ found }) => found));
-  for (const leg of vectors) yield* scoreOthers(leg, rows, input);
-  return { keys: rows.map(({ key }) => key), legs: answered.map((leg) => sideBySide(leg, rows)), text };
+  const places = new Places(answered);
+  const legs: CandidateLeg[] = [];
+  for (const leg of answered) legs.push(yield* sideBySide(leg, places, values));
+  return { keys: places.keys, legs, text };
 }
 
 function textLeg({ match, candidates, others }: FoundText, ms: number): Answered {
-  const found = candidates.map(ranked);
-  const known = new Set(found.map(({ id }) => id));
   return {
     name: "text",
     kind: "text",
-    found,
-    others: others.map(ranked).filter(({ id }) => !known.has(id)),
+    found: candidates.map(valued),
     reason: match.expression === undefined ? "no word of the text can be searched for" : null,
     nearest: null,
+    others: others.map(valued),
     ms,
   };
 }
 
-function ranked({ key, score }: Scored): Ranked {
-  return { key, id: keysToJson([key]), value: score };
+function valued({ key, score }: Scored): Valued {
+  return { key, value: score };
 }
 
 function* nearestTo(
@@ -108,7 +120,7 @@ function* nearestTo(
 ): Steps<Answered> {
   const start = performance.now();
   const { where, depth: limit, driver } = request;
-  const base = { name: leg.name, kind: "vector", others: [] as Ranked[] } as const;
+  const base = { name: leg.name, kind: "vector", others: [] } as const;
   try {
     // A stored recall is that of `nearest`: here nobody could ask for exact answers.
     const options = { where, limit, metric: leg.indexed.metric, recall: 1 };
@@ -117,7 +129,7 @@ function* nearestTo(
     reportSkipped(nearest, found, driver.connection);
     return {
       ...base,
-      found: found.candidates.map(({ key, distance }) => ({ key, id: keysToJson([key]), value: distance })),
+      found: found.candidates.map(({ key, distance }) => ({ key, value: distance })),
       reason: null,
       nearest: found,
       request: nearest,
@@ -130,59 +142,99 @@ function* nearestTo(
   }
 }
 
-/** Reads the vectors of rows that other legs found, and scores them by the reference. */
-function* scoreOthers(leg: Answered, candidates: readonly Candidate[], { values }: LegsInput): Steps<void> {
-  if (!leg.request) return;
-  const start = performance.now();
-  const { request } = leg;
-  const known = new Set(leg.found.map(({ id }) => id));
-  const missing = candidates.filter(({ id }) => !known.has(id));
-  if (missing.length === 0) return;
-  const fields = { vector: sql`${request.column}` };
+/** Reads the vectors of rows by key and scores them by the reference; rows without a vector that can be compared are left out. */
+function* distancesOf(request: NearestRequest, rows: readonly Keyed[], values: Values): Steps<Valued[]> {
+  if (rows.length === 0) return [];
   const step: QueryStep = {
     type: "query",
-    build: (db) => hitsSelect(db, request.keyed, fields, missing),
-    values: hitsValues(missing),
+    build: (db) => vectorsSelect(db, request, rows),
+    values: hitsValues(rows),
   };
-  const rows: Row[] = yield step;
+  const read: Row[] = yield step;
   const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
   const expected = vectorBytes(request.shape);
-  const whole = rows.flatMap(([blob, rank]) => {
+  const whole = read.flatMap(([blob, at]) => {
     const bytes = typeof blob === "object" && blob !== null ? toBytes(blob) : undefined;
-    return bytes?.byteLength === expected ? [{ ...missing[Number(rank)]!, bytes }] : [];
+    return bytes?.byteLength === expected ? [{ key: rows[Number(at)]!.key, bytes }] : [];
   });
+  const scored: Valued[] = [];
   for (let from = 0; from < whole.length; from += scorer.capacity) {
     const batch = whole.slice(from, from + scorer.capacity);
     const distances = scorer.score(batch.map(({ bytes }) => bytes));
-    for (const [i, { key, id }] of batch.entries()) {
-      if (Number.isFinite(distances[i])) leg.others.push({ key, id, value: distances[i]! });
+    for (const [i, { key }] of batch.entries()) {
+      if (Number.isFinite(distances[i])) scored.push({ key, value: distances[i]! });
     }
   }
-  leg.ms += performance.now() - start;
+  return scored;
 }
 
-function sideBySide(leg: Answered, candidates: readonly Candidate[]): CandidateLeg {
-  const standings = new Map<string, Standing>();
-  for (const { id, value } of leg.others) standings.set(id, { rank: null, value });
-  for (const [i, { id, value }] of leg.found.entries()) standings.set(id, { rank: i + 1, value });
-  const all = candidates.map(({ id }) => standings.get(id) ?? null);
-  const sign = leg.kind === "vector" ? -1 : 1;
-  return {
-    name: leg.name,
-    kind: leg.kind,
-    scores: Float64Array.from(all, (standing) => (standing ? sign * standing.value : Number.NaN)),
-    ranks: Int32Array.from(all, (standing) => standing?.rank ?? 0),
-    standings: all,
-    found: leg.found.length,
-    scored: leg.others.length,
-    reason: leg.reason,
-    nearest: leg.nearest,
-    ms: leg.ms,
-  };
+/** What reads the vectors of rows by key, by its column: building it takes Drizzle as long as SQLite needs to run it. */
+const vectorsSelects = new WeakMap<AnyVectorColumn, Map<string, BuiltSelect>>();
+
+function vectorsSelect(db: DbLike, { column, keyed }: NearestRequest, rows: readonly Keyed[]): BuiltSelect {
+  const selects = vectorsSelects.get(column) ?? new Map<string, BuiltSelect>();
+  vectorsSelects.set(column, selects);
+  const form = `${casingOf(db)} ${keysForm(rows.map(({ key }) => key))}`;
+  let select = selects.get(form);
+  if (!select) {
+    const text = keyedSelect(db, keyed, { vector: sql`${column}` }, rows).toSQL();
+    select = { toSQL: () => text };
+    selects.set(form, select);
+  }
+  return select;
 }
 
-type Candidate = Omit<Ranked, "value">;
+function* sideBySide(leg: Answered, places: Places, values: Values): Steps<CandidateLeg> {
+  const start = performance.now();
+  const { keys } = places;
+  const scores = new Float64Array(keys.length).fill(Number.NaN);
+  const ranks = new Int32Array(keys.length);
+  const sign = signOf(leg.kind);
+  for (const [i, { key, value }] of leg.found.entries()) {
+    const at = places.of(key);
+    scores[at] = sign * value;
+    ranks[at] = i + 1;
+  }
+  let scored = 0;
+  const missing = keys.flatMap((key, at) => (ranks[at] === 0 ? [{ key }] : []));
+  const others = leg.request ? yield* distancesOf(leg.request, missing, values) : leg.others;
+  for (const { key, value } of others) {
+    const at = places.of(key);
+    // A leg of text may score its own candidates, too.
+    if (ranks[at] !== 0) continue;
+    scores[at] = sign * value;
+    scored++;
+  }
+  const { name, kind, found, reason, nearest } = leg;
+  const ms = leg.ms + performance.now() - start;
+  return { name, kind, scores, ranks, found: found.length, scored, reason, nearest, ms };
+}
 
-function unique(rows: readonly Ranked[]): Candidate[] {
-  return [...new Map(rows.map((row) => [row.id, row])).values()];
+/** All rows that some leg found, each once, in the order of the legs. */
+class Places {
+  readonly keys: Row[] = [];
+  readonly #at = new Map<string | number, number>();
+
+  constructor(legs: readonly Answered[]) {
+    for (const { found } of legs) {
+      for (const { key } of found) {
+        const name = nameOf(key);
+        if (this.#at.has(name)) continue;
+        this.#at.set(name, this.keys.length);
+        this.keys.push(key);
+      }
+    }
+  }
+
+  /** Where a row stands among all, which it does. */
+  of(key: Row): number {
+    return this.#at.get(nameOf(key))!;
+  }
+}
+
+/** What a key is known by: a number where it is one, so that no text has to be made of it. */
+function nameOf(key: Row): string | number {
+  const [part] = key;
+  const number = key.length === 1 && (typeof part === "bigint" || typeof part === "number") ? Number(part) : Number.NaN;
+  return Number.isSafeInteger(number) ? number : keysToJson([key]);
 }

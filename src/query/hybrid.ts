@@ -6,7 +6,7 @@ import { attach, fetchStep, hitsSelect } from "./fetch.ts";
 import { type Fusion, type Leg, weightOf } from "./fusion.ts";
 import type { FieldOf, Flat, KeyOf, RowOf, Selected, VectorQuery } from "./hit.ts";
 import { hitsSubquery, type RankedColumn } from "./hits-subquery.ts";
-import { type Candidates, candidatesOf } from "./hybrid-legs.ts";
+import { type Candidates, candidatesOf, standingOf } from "./hybrid-legs.ts";
 import { HybridRequest } from "./hybrid-request.ts";
 import { compareKeys, plainKey } from "./key.ts";
 import { keyCollations } from "./key-collations.ts";
@@ -202,9 +202,7 @@ export function hybrid<
             fallback: leg.nearest?.fallback ?? null,
             sql:
               leg.nearest?.sql ??
-              (leg.kind === "text" && leg.reason === null
-                ? request.text!.selectWith(db, { limit: request.depth, offset: 0 }, []).toSQL().sql
-                : null),
+              (leg.kind === "text" && leg.reason === null ? request.text!.selectWith(db, []).toSQL().sql : null),
             ms: leg.ms,
           })),
           candidates: found.keys.length,
@@ -257,10 +255,10 @@ function* find(request: HybridRequest, input: FindInput): Steps<Fused> {
   const parts = legs.map((leg) => said[active.indexOf(leg)] ?? new Float64Array(keys.length));
   const scores = keys.map((_, at) => parts.reduce((sum, part) => sum + part[at]!, 0));
   const collations = yield* keyCollations(request.keyed);
-  const order = keys
-    .map((key, at) => ({ key, at, score: scores[at]! }))
-    .sort((a, b) => b.score - a.score || compareKeys(a.key, b.key, collations));
-  return { ...candidates, weightOf: weight, parts, hits: order.slice(offset, offset + limit) };
+  const order = keys.map((_, at) => at);
+  order.sort((a, b) => scores[b]! - scores[a]! || compareKeys(keys[a]!, keys[b]!, collations));
+  const hits = order.slice(offset, offset + limit).map((at) => ({ key: keys[at]!, at, score: scores[at]! }));
+  return { ...candidates, weightOf: weight, parts, hits };
 }
 
 /**
@@ -282,11 +280,12 @@ function* hitsOf(request: HybridRequest, { hits, legs, text }: Fused): Steps<Rec
       ? yield* highlighter.mark(request.text, text.match, keys)
       : highlighter && keys.map(() => highlighter.none());
   const extras = hits.map(({ key, at, score }, i) => {
-    const spoken = legs.find(({ kind }) => kind === "text")?.standings[at];
+    const textLeg = legs.find(({ kind }) => kind === "text");
+    const spoken = textLeg && standingOf(textLeg, at);
     const $text = spoken ? { rank: spoken.rank, score: spoken.value } : null;
-    const distances = legs.flatMap(({ kind, name, standings }) => {
-      const standing = standings[at];
-      return kind === "vector" ? [[name, standing ? { rank: standing.rank, distance: standing.value } : null]] : [];
+    const distances = legs.flatMap((leg) => {
+      const standing = standingOf(leg, at);
+      return leg.kind === "vector" ? [[leg.name, standing && { rank: standing.rank, distance: standing.value }]] : [];
     });
     const $vector = isByName ? Object.fromEntries(distances) : (distances[0]?.[1] ?? null);
     const extra = { $score: score, $text, $vector };

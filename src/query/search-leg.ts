@@ -1,5 +1,5 @@
 import { type Placeholder, type SQL, sql } from "drizzle-orm";
-import type { DbLike, Driver, Row, SelectBuilder, Step, Steps } from "../driver/driver.ts";
+import type { BuiltSelect, DbLike, Driver, Row, SelectBuilder, Step, Steps } from "../driver/driver.ts";
 import { IndexDamagedError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identifier } from "../migration/sql-text.ts";
@@ -9,7 +9,7 @@ import { type Match, type MatchOptions, matchOf } from "../text/match.ts";
 import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
 import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
-import { compareKeys, keyPart, keysToJson } from "./key.ts";
+import { compareKeys, keyPart, keysForm, keysToJson } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
 import { declarationOf } from "./search-attachment.ts";
@@ -61,6 +61,28 @@ const SPARE = 32;
 
 const MATCH = "_dv_match";
 const OTHERS = "_dv_others";
+const BEST = "_dv_best";
+const LIMIT = "_dv_limit";
+const OFFSET = "_dv_offset";
+
+/** Statements without a condition, by the index they are asked of. */
+const statements = new WeakMap<IndexDefinition, Map<string, BuiltSelect>>();
+/** Other weights make another statement, and may differ from query to query. */
+const STATEMENTS_MAX = 64;
+
+function statementsOf(declared: IndexDefinition): Map<string, BuiltSelect> {
+  const known = statements.get(declared) ?? new Map<string, BuiltSelect>();
+  statements.set(declared, known);
+  return known;
+}
+
+/** The parts of a select that tells further rows from the best. */
+interface Apart {
+  /** Fills `"_dv_all"`. */
+  readonly all: SQL;
+  readonly best: SQL;
+  readonly others: SQL;
+}
 
 /** A person's text over a text index, its options checked: what `search` is, and one leg of `hybrid`. */
 export class TextLeg {
@@ -73,12 +95,13 @@ export class TextLeg {
   readonly #prefix: boolean;
   readonly #stopWords: ReadonlySet<string>;
   readonly #text: (values: Values) => string;
-  readonly #statements = new Map<string, SelectBuilder>();
+  readonly #statements: Map<string, BuiltSelect>;
 
   constructor(input: LegInput) {
-    const { db, index, text, options } = input;
+    const { db, index, text, where, options } = input;
     this.#input = input;
     this.declared = declarationOf(index, db);
+    this.#statements = where ? new Map() : statementsOf(this.declared);
     this.weights = weightsOption(options.weights, index);
     this.#characters = wordCharacters(index.tokenizer);
     this.#match = matchOption(options.match);
@@ -126,28 +149,29 @@ export class TextLeg {
   /**
    * The rows that match best, in the order of score and key.
    *
-   * @param among - further rows to score, wherever they stand; scored by the same run of FTS5
+   * @param among - further rows to score, wherever they stand, which are in the table and match the condition; scored by the same
+   * run of FTS5
    */
   *find(values: Values, page: Page, among?: readonly Row[]): Steps<FoundText> {
     if (page.limit === 0) return { match: this.#matchOf(values), candidates: [], others: [] };
     const match = yield* this.#matchInIndex(values);
     if (match.expression === undefined) return { match, candidates: [], others: [] };
-    const filled = { ...values, [MATCH]: match.expression };
+    const filled = { ...values, [MATCH]: match.expression, ...this.#pageValues(page, among?.length ?? 0) };
     let candidates: readonly Scored[];
     let others: readonly Scored[] = [];
     if (among === undefined) {
-      const rows = yield* this.ask({ type: "query", build: (db) => this.select(db, page), values: filled });
+      const rows = yield* this.ask({ type: "query", build: (db) => this.select(db), values: filled });
       candidates = rows.map((row) => this.#scored(row));
     } else {
       const rows = yield* this.ask({
         type: "query",
-        build: (db) => this.selectWith(db, page, among),
+        build: (db) => this.selectWith(db, among),
         values: { ...filled, [OTHERS]: keysToJson(among) },
       });
-      ({ candidates, others } = this.#apart(rows, page, among));
+      ({ candidates, others } = this.#apart(rows, page));
     }
     if (candidates.length < page.limit && (yield* this.#hasMore(match.expression, page))) {
-      const rows = yield* this.ask({ type: "query", build: (db) => this.selectAll(db, page), values: filled });
+      const rows = yield* this.ask({ type: "query", build: (db) => this.selectAll(db), values: filled });
       candidates = rows.map((row) => this.#scored(row));
     }
     return { match, candidates, others };
@@ -155,8 +179,8 @@ export class TextLeg {
 
   /** Whether more rows match the text than were looked at, so that a page that is not full may yet be filled. */
   *#hasMore(expression: string, page: Page): Steps<boolean> {
+    if (!this.declared.key.isRowid) return false;
     const most = this.#best(page);
-    if (most === undefined) return false;
     const fts = identifier(namesOf(this.declared.name).tables.fts);
     const [row] = yield* this.ask({
       type: "rows",
@@ -167,13 +191,16 @@ export class TextLeg {
   }
 
   /**
-   * How many of FTS5's best rows are joined to the table: more than the page by far, since a condition may refuse some and
-   * the table may have others no more. Undefined for all, where the id does not tell the order of the key: of equal scores
-   * the wrong ones could be left.
+   * How many of FTS5's best rows are joined to the table where the id is the key: more than the page by far, since a condition
+   * may refuse some and the table may have others no more. Where the id does not tell the order of the key all are: of equal
+   * scores the wrong ones could be left.
    */
-  #best({ limit, offset }: Page): number | undefined {
-    if (!this.declared.key.isRowid) return undefined;
+  #best({ limit, offset }: Page): number {
     return this.#input.where ? Math.max(BEST_MIN, BEST_SHARE * (limit + offset)) : limit + offset + SPARE;
+  }
+
+  #pageValues(page: Page, others: number): Values {
+    return { [BEST]: this.#best(page) + others, [LIMIT]: page.limit, [OFFSET]: page.offset };
   }
 
   /**
@@ -185,14 +212,12 @@ export class TextLeg {
    * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words. Sorted by BM25 as FTS5 gives
    * it, smaller being better, so that a row too far down is passed over before its score is turned round.
    */
-  select(db: DbLike, page: Page): SelectBuilder {
-    return this.#remembered(`select ${page.limit} ${page.offset}`, () =>
-      this.#joined(db, this.#fts(sql.placeholder(MATCH)), page, this.#scoreOf(this.weights)),
-    );
+  select(db: DbLike): BuiltSelect {
+    return this.#remembered("select", () => this.#page(db, sql`(${this.#ranked}) "_dv_hit"`));
   }
 
   /** The same over everything that matches: which rows pass the condition is found first, and FTS5 scores only those. */
-  selectAll(db: DbLike, { limit, offset }: Page): SelectBuilder {
+  selectAll(db: DbLike): BuiltSelect {
     const { key, table } = this.#input.keyed;
     const passing = db
       .select({ id: sql`${key[0]}` })
@@ -205,87 +230,79 @@ export class TextLeg {
       .select({ key0: this.#plain(id, key[0]!), score })
       .from(hits)
       .orderBy(sql`${score} desc`, id)
-      .limit(limit)
-      .offset(offset);
+      .limit(sql.placeholder(LIMIT))
+      .offset(sql.placeholder(OFFSET));
   }
 
   /**
-   * As `select`, with further rows of the same run of FTS5. Where the id is the key they stand in front of its best rows, having
-   * NULL to be sorted by. Else a temporary table holds all that match, and the last field tells which are the further rows. A
-   * run of its own for them would count every word's rows again, which BM25 needs; an IN that is the condition of a CASE, not
-   * its value, is asked of a Bloom filter first.
+   * As `select`, with further rows of the same run of FTS5, told apart by the last field. Where the id is the key they stand in
+   * front of its best rows, having NULL to be sorted by. Else a temporary table holds all that match. A run of its own for them
+   * would count every word's rows again, which BM25 needs; an IN that is the condition of a CASE, not its value, is asked of a
+   * Bloom filter first.
    */
-  selectWith(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
-    // Of the keys only their number and shape stand in the text.
-    const hasBlob = among.some((key) => key.some((part) => typeof part === "object"));
-    return this.#remembered(`with ${page.limit} ${page.offset} ${among.length} ${hasBlob}`, () =>
-      this.declared.key.isRowid ? this.#inFront(db, page, among) : this.#beside(db, page, among),
-    );
+  selectWith(db: DbLike, among: readonly Row[]): BuiltSelect {
+    // Of the keys only their shape stands in the text.
+    return this.#remembered(`with ${keysForm(among)}`, () => {
+      const { key } = this.#input.keyed;
+      const names = key.map((_, i) => sql.identifier(`key${i}`));
+      const keyParts = key.map((part, i) => this.#plain(this.#idOrKey(sql`"_dv_id"`, i), part));
+      const { all, best, others } = this.declared.key.isRowid ? this.#inFront(among) : this.#beside(among);
+      const found = this.#page(db, sql`(select "_dv_id", "_dv_score" from ${best}) "_dv_hit"`);
+      const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 0 as "_dv_asked" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 1 from ${others}) "_dv_union"`;
+      return db
+        .select({
+          ...Object.fromEntries(names.map((name, i) => [`key${i}`, sql`"_dv_union".${name}`])),
+          score: sql`"_dv_union"."_dv_score"`,
+          asked: sql`"_dv_union"."_dv_asked"`,
+        })
+        .from(union);
+    });
   }
 
-  #inFront(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
-    const { key, table } = this.#input.keyed;
-    const [part] = key;
-    const most = sql.raw(String(this.#best(page)! + among.length));
+  #inFront(among: readonly Row[]): Apart {
     const rank = sql`case when +rowid in (${this.#idsOf(among)}) then null else ${this.#rankOf(this.weights)} end`;
-    const hits = sql`(select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))} order by ${rank}, 1 limit ${most}) "_dv_hit"`;
-    return db
-      .select({ key0: this.#plain(sql`${part}`, part!), score: sql`"_dv_hit"."_dv_score"` })
-      .from(hits)
-      .crossJoin(table)
-      .where(allOf([sql`${part} = "_dv_hit"."_dv_id"`, this.#input.where]))
-      .limit(page.offset + page.limit + among.length);
-  }
-
-  #beside(db: DbLike, page: Page, among: readonly Row[]): SelectBuilder {
-    const { key } = this.#input.keyed;
-    const all = sql`select rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))}`;
-    const names = key.map((_, i) => sql.identifier(`key${i}`));
-    const found = this.#joined(db, sql`"_dv_all"`, page, undefined);
-    const keyParts = key.map((part, i) => this.#plain(this.#idOrKey(sql`"_dv_id"`, i), part));
-    const others = sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and "_dv_id" in (${this.#idsOf(among)})`;
-    const union = sql`(with "_dv_all" as materialized (${all}) select ${listOf(names)}, "_dv_score", 0 as "_dv_asked" from ${found} union all select ${listOf(keyParts)}, "_dv_score", 1 from ${others}) "_dv_union"`;
-    return db
-      .select({
-        ...Object.fromEntries(names.map((name, i) => [`key${i}`, sql`"_dv_union".${name}`])),
-        score: sql`"_dv_union"."_dv_score"`,
-        asked: sql`"_dv_union"."_dv_asked"`,
-      })
-      .from(union);
-  }
-
-  /** The page and the further rows, of what `selectWith` gave. */
-  #apart(
-    rows: readonly Row[],
-    { limit, offset }: Page,
-    among: readonly Row[],
-  ): Pick<FoundText, "candidates" | "others"> {
-    if (!this.declared.key.isRowid) {
-      const isAsked = (row: Row) => Number(row.at(-1)) === 1;
-      const scored = (of: readonly Row[]) => of.map((row) => this.#scored(row.slice(0, -1)));
-      return { candidates: scored(rows.filter((row) => !isAsked(row))), others: scored(rows.filter(isAsked)) };
-    }
-    const order = rows
-      .map((row) => this.#scored(row))
-      .sort((a, b) => b.score - a.score || compareKeys(a.key, b.key, []));
-    const end = offset + limit;
-    const asked = new Set(among.map(([id]) => String(id)));
-    const outside = [...order.slice(0, offset), ...order.slice(end)];
+    const sorted = sql`select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score", ${rank} as "_dv_rank" from ${this.#fts(sql.placeholder(MATCH))} order by 3, 1 limit ${sql.placeholder(BEST)}`;
     return {
-      candidates: order.slice(offset, end),
-      others: outside.filter(({ key }) => asked.has(String(key[0]))),
+      // The condition keeps the subquery one: a temporary table sorted by itself has every row's score computed, kept or not.
+      all: sql`select "_dv_id", "_dv_score", "_dv_rank" from (${sorted}) where +"_dv_id" is not null`,
+      best: sql`"_dv_all" where "_dv_rank" is not null`,
+      others: sql`"_dv_all" where "_dv_rank" is null`,
     };
   }
 
-  /** A prepared search runs the same statement again and again: building its text takes longer than a rare word. */
-  #remembered(name: string, build: () => SelectBuilder): SelectBuilder {
-    const known = this.#statements.get(name);
-    if (known) return known;
-    const builder = build();
-    const text = builder.toSQL();
-    const remembered = { toSQL: () => text, prepare: () => builder.prepare() };
-    this.#statements.set(name, remembered);
-    return remembered;
+  #beside(among: readonly Row[]): Apart {
+    return {
+      all: this.#ranked,
+      best: sql`"_dv_all"`,
+      others: sql`"_dv_all" cross join ${this.#keys} where "_dv_key".id = "_dv_id" and "_dv_id" in (${this.#idsOf(among)})`,
+    };
+  }
+
+  /** The page and the further rows, of what `selectWith` gave. */
+  #apart(rows: readonly Row[], { limit, offset }: Page): Pick<FoundText, "candidates" | "others"> {
+    const isAsked = (row: Row) => Number(row.at(-1)) === 1;
+    const scored = (row: Row) => this.#scored(row.slice(0, -1));
+    const [best, others] = [rows.filter((row) => !isAsked(row)).map(scored), rows.filter(isAsked).map(scored)];
+    if (!this.declared.key.isRowid) return { candidates: best, others };
+    // Further rows stand on no page yet, however good they are.
+    const order = [...best, ...others].sort((a, b) => b.score - a.score || compareKeys(a.key, b.key, []));
+    return { candidates: order.slice(offset, offset + limit), others };
+  }
+
+  /**
+   * The text of a statement, built once: that takes longer than to find a rare word. One without a condition is the same for all
+   * queries of the same weights, else for those of one prepared search.
+   */
+  #remembered(name: string, build: () => SelectBuilder): BuiltSelect {
+    const key = `${name} ${this.#input.driver.kind} ${this.weights}`;
+    let known = this.#statements.get(key);
+    if (!known) {
+      const text = build().toSQL();
+      known = { toSQL: () => text };
+      if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear();
+      this.#statements.set(key, known);
+    }
+    return known;
   }
 
   /**
@@ -385,21 +402,22 @@ export class TextLeg {
     return sql`-${this.#rankOf(weights)}`;
   }
 
-  /** @param score - the score of rows that come from FTS5 itself; undefined where they carry id and score */
-  #joined(db: DbLike, rows: SQL, { limit, offset }: Page, score: SQL | undefined): SelectBuilder {
+  /** What FTS5 finds with its score: the best rows, or all where the id does not tell the order of the key. */
+  get #ranked(): SQL {
+    const all = sql`select +rowid as "_dv_id", ${this.#scoreOf(this.weights)} as "_dv_score" from ${this.#fts(sql.placeholder(MATCH))}`;
+    if (!this.declared.key.isRowid) return all;
+    return sql`${all} order by ${this.#rankOf(this.weights)}, 1 limit ${sql.placeholder(BEST)}`;
+  }
+
+  /** A page of the rows that are in the table and match the condition; `hits` are ids with scores, best first if the id is the key. */
+  #page(db: DbLike, hits: SQL): SelectBuilder {
     const { key, table } = this.#input.keyed;
-    const isSorted = this.declared.key.isRowid;
-    const what = score ? sql`+rowid as "_dv_id", ${score} as "_dv_score"` : sql`"_dv_id", "_dv_score"`;
-    const best = this.#best({ limit, offset });
-    const sorted =
-      best === undefined ? sql`` : sql` order by ${this.#rankOf(this.weights)}, 1 limit ${sql.raw(String(best))}`;
-    const hits = sql`(select ${what} from ${rows}${sorted}) "_dv_hit"`;
+    const { where } = this.#input;
     const fields = key.map((part, i) => [`key${i}`, sql`${this.#plain(sql`${part}`, part)}`.as(`key${i}`)]);
     const select = db
       .select({ ...Object.fromEntries(fields), score: sql`"_dv_hit"."_dv_score"`.as("_dv_score") })
       .from(hits);
-    const { where } = this.#input;
-    const joined = isSorted
+    const joined = this.declared.key.isRowid
       ? select.crossJoin(table).where(allOf([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
       : select
           .crossJoin(this.#keys)
@@ -412,7 +430,7 @@ export class TextLeg {
             ]),
           )
           .orderBy(sql`"_dv_hit"."_dv_score" desc`, ...key);
-    return joined.limit(limit).offset(offset);
+    return joined.limit(sql.placeholder(LIMIT)).offset(sql.placeholder(OFFSET));
   }
 
   /** A part of a key as it is read: a client that reads integers as numbers would round large ones. */

@@ -294,6 +294,49 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     ]);
   });
 
+  test.each([
+    ["integer", integer().primaryKey(), (i: number) => i],
+    ["text", text().primaryKey(), (i: number) => `k${(i * 7919) % 1000}`],
+  ])("what it says of each row is what search and nearest say: keys of %s", async (type, key, keyOf) => {
+    const table = sqliteTable("many", {
+      id: key as any,
+      course: text().notNull(),
+      body: text(),
+      embedding: vectorColumn(2),
+    });
+    const index = searchIndex("many_search", table, { text: { body: 1 }, vectors: { embedding: { metric: "l2" } } });
+    const { db, exec } = open();
+    await exec(`create table many (id ${type} primary key, course text not null, body text, embedding blob)`);
+    await ensureSearchIndexes(db, [index]);
+    const random = seeded(3);
+    const word = () => `w${Math.floor(6 * random())}`;
+    await db.insert(table).values(
+      Array.from({ length: 400 }, (_, i) => ({
+        id: keyOf(i),
+        course: `c${i % 3}`,
+        body: Array.from({ length: 1 + Math.floor(5 * random()) }, word).join(" "),
+        embedding: new Float32Array([random(), random()]),
+      })),
+    );
+    const query = { text: "w1 w2", vector: [random(), random()] };
+    for (const where of [undefined, eq(table.course, "c1")]) {
+      const ranked = async (rows: any) =>
+        new Map((await rows).map((row: any, i: number) => [row.id, { ...row, rank: i + 1 }]));
+      const texts = await ranked(search(db, index, query.text, { where, limit: 400 }));
+      const vectors = await ranked(nearest(db, table.embedding, query.vector, { where, limit: 400 }));
+      for (const depth of [1, 20, 90]) {
+        const hits: any[] = await hybrid(db, index, query, { where, depth, limit: depth, fusion: rrf() });
+        expect(hits).toHaveLength(depth);
+        for (const { id, $text, $vector } of hits) {
+          const [spoken, near]: any[] = [texts.get(id), vectors.get(id)];
+          const within = ({ rank }: { rank: number }) => (rank <= depth ? rank : null);
+          expect($text).toEqual(spoken ? { rank: within(spoken), score: spoken.$score } : null);
+          expect($vector).toEqual({ rank: within(near), distance: near.$distance });
+        }
+      }
+    }
+  });
+
   test("68: rows FTS5 holds and the table has no more take no place", async () => {
     const { db, exec } = await filled(open);
     for (let id = 100; id < 120; id++) await exec(`insert into _dv_one_vector_fts (rowid, c0) values (${id}, 'apple')`);
