@@ -5,6 +5,7 @@ import type { RowCode } from "../kernel/coder.ts";
 import { oneBitRowBytes } from "../kernel/one-bit.ts";
 import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
+import type { BreathingSteps } from "./indexed-column.ts";
 import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
 import { type CodeKind, RowBlocks, type Slots } from "./row-blocks.ts";
 import { eachId, type RowId, RowIds, rowId } from "./row-ids.ts";
@@ -94,6 +95,7 @@ interface Block {
   count: number;
   /** Where its codes are in memory; those that are not are on disk, at `source`. */
   readonly slots: Slots;
+  /** Undefined where its rows were coded here: then it has all kinds in memory. */
   readonly source: BlockSource | undefined;
   /** One bit a row, set where the row is gone. */
   readonly gone: Uint8Array;
@@ -112,17 +114,21 @@ interface Segment {
 
 /** A small index need not be coded anew each time it doubles. */
 const WEAR_ROWS = 1000;
+/** One row in so many may lie in another place than it did. */
+const MOVED_SHARE = 64;
 
 /**
  * The codes of a column's rows by id, in blocks. Ids are 64-bit integers, all of them, so they stay bigint. Those that come in
  * ascending order, as all of a load do, are found by bisection, which takes no memory; others through a map. Ids are always in
- * memory; codes of a block, of either kind, may be on disk, from where each search that needs them reads them.
+ * memory; codes of a block, of either kind, may be on disk, from where each search that needs them reads them: because there is no
+ * room for them, or because nobody has asked for that kind yet, which is then *deferred*.
  */
 export class ResidentCodes {
   readonly space: ColumnSpace;
   readonly #codes: RowBlocks;
   readonly #blocks: Block[] = [];
   readonly #segments: Segment[] = [];
+  readonly #deferred = new Set<CodeKind>();
   #isLoading = true;
   #rows = 0;
   #gone = 0;
@@ -167,13 +173,28 @@ export class ResidentCodes {
     return this.#rows * (this.space.oneBit ? oneBitRowBytes(this.space.oneBit.shape.width) : 0);
   }
 
-  /** Blocks of which codes are on disk. */
+  /** Blocks of which codes are on disk because there is no room for them. */
   get streamed(): number {
-    return this.#blocks.filter(({ slots }) => !this.#codes.isWhole(slots)).length;
+    const kinds = this.kinds.filter((kind) => !this.#deferred.has(kind));
+    return this.#blocks.filter(({ slots }) => kinds.some((kind) => slots[kind] === undefined)).length;
   }
 
-  /** Bytes of codes of a kind that a search of all rows reads from disk. */
+  /** Bytes of codes of a kind that a search of all rows reads from disk, once they have been loaded as far as there is room. */
   streamedBytes(kind: CodeKind): number {
+    return this.#deferred.has(kind) ? 0 : this.#bytesOnDisk(kind);
+  }
+
+  /** Whether a kind of codes is still to be loaded. */
+  isDeferred(kind: CodeKind): boolean {
+    return this.#deferred.has(kind);
+  }
+
+  /** Bytes that all codes would take in memory that are still to be loaded. */
+  get deferredBytes(): number {
+    return [...this.#deferred].reduce((sum, kind) => sum + this.#bytesOnDisk(kind), 0);
+  }
+
+  #bytesOnDisk(kind: CodeKind): number {
     if (!this.kinds.includes(kind)) return 0;
     return this.#blocks.filter(({ slots }) => slots[kind] === undefined).length * this.slotBytes(kind);
   }
@@ -193,8 +214,9 @@ export class ResidentCodes {
     this.#segments.push({ from, to: from, rows: 0, least: 0, most: 0 });
   }
 
-  /** Takes a block from disk, without its codes. */
+  /** Takes a block from disk, without its codes: all kinds of them are deferred. */
   addStored({ ids, gone, source }: StoredBlock): void {
+    for (const kind of this.kinds) this.#deferred.add(kind);
     const block: Block = {
       ids: RowIds.fixed(ids),
       count: ids.length,
@@ -209,22 +231,27 @@ export class ResidentCodes {
   }
 
   /**
-   * Reads codes of the blocks that were added into memory, in their order.
+   * Reads a kind of codes that is deferred into memory, in the order of the blocks, as long as there is room for one more.
    *
-   * @param hasRoom - whether those of one more are to be kept
-   * @param isChecked - whether those that are not kept are read all the same, to see whether they are sound
    * @throws {RangeError} when memory ends
    */
-  *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean, isChecked: boolean): Steps<void> {
-    let isFull = false;
+  *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean): BreathingSteps<void> {
     for (const block of this.#blocks) {
-      isFull ||= !hasRoom();
-      if (isFull && !isChecked) return;
+      if (block.slots[kind] !== undefined) continue;
+      if (!hasRoom()) break;
       const codes = yield* read(block.source!, kind);
-      if (isFull) continue;
       const slot = this.#codes.take(kind);
       block.slots[kind] = slot;
       this.#fill(kind, slot, block, codes);
+      yield;
+    }
+    this.#deferred.delete(kind);
+  }
+
+  /** Reads all codes that are not in memory, to see whether they are sound. */
+  *checkStored(read: ReadCodes): Steps<void> {
+    for (const { slots, source } of this.#blocks) {
+      for (const kind of this.kinds) if (slots[kind] === undefined) yield* read(source!, kind);
     }
   }
 
@@ -246,6 +273,14 @@ export class ResidentCodes {
   /** Whether so much has come or gone since the load that a new one pays: for the centre, and for the space of the gone. */
   get isWorn(): boolean {
     return this.#rows > this.#loaded * 2 + WEAR_ROWS || this.#gone * 2 > this.#rows + WEAR_ROWS;
+  }
+
+  /**
+   * Whether so many rows that are coded anew should be so in their places. Where a kind of codes is deferred they get others, and leave
+   * gaps, which are nothing beside it while they are few.
+   */
+  isCrowded(changes: number): boolean {
+    return this.#deferred.size > 0 && (this.#gone + changes) * MOVED_SHARE > this.#rows;
   }
 
   /** As `setAll` of one row. */

@@ -56,7 +56,7 @@ interface Cached extends Held {
 }
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
-const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-4", () => new WeakMap());
+const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-5", () => new WeakMap());
 
 /** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
 const CHANGES_MIN = 1000;
@@ -67,6 +67,11 @@ export interface ResidentOptions {
   readonly budgetBytes: number;
   /** Whether codes on disk that are not kept in memory are looked at, too, where a generation is loaded. Default false. */
   readonly isChecked?: boolean;
+  /**
+   * Whether 1-bit codes are likely to be asked for, with `loadBits`: where not all codes of the column fit into the budget, they
+   * get room before the others, since without them all of them would be read for a query that one row answers. Default false.
+   */
+  readonly isApproximate?: boolean;
 }
 
 /**
@@ -77,18 +82,16 @@ export interface ResidentOptions {
  * left no trace but the number of that state. Inside a transaction that may have changed the schema there are no codes: it may
  * be rolled back, and the number be given out again.
  */
-export function* residentCodes(
-  connection: object,
-  column: IndexedColumn,
-  { budgetBytes, isChecked = false }: ResidentOptions,
-): Steps<Resident> {
+export function* residentCodes(connection: object, column: IndexedColumn, options: ResidentOptions): Steps<Resident> {
+  const { budgetBytes, isApproximate = false } = options;
   const { schemaVersion, isCommitted } = column.attachment;
   if (!isCommitted)
     return { refusal: "the schema was last changed inside a transaction that may still be open", needsFold: false };
   const current = yield* currentCodes(connection, column);
-  if (current && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
+  const isEnough = !isApproximate || !current?.codes || hasRoomForAll(current.codes, budgetBytes);
+  if (current && isEnough && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
   const caches = cachesOf(connection);
-  // What is there is of another state of the schema, of a history that is gone, or has outgrown its room.
+  // What is there is of another state of the schema, of a history that is gone, has outgrown its room or left none for 1-bit codes.
   for (const [key, cached] of caches) {
     if (key === keyOf(column) || cached.schemaVersion !== schemaVersion) cached.drop();
   }
@@ -113,6 +116,7 @@ export function* residentCodes(
     },
   };
   const room: Room = {
+    budgetBytes,
     begin: (codes) => {
       if (cached.codes === undefined) hold(cached);
       cached.codes = codes;
@@ -121,7 +125,7 @@ export function* residentCodes(
   };
   let isKept = true;
   try {
-    const opened = yield* openStored(connection, column, room, isChecked);
+    const opened = yield* openStored(connection, column, room, options);
     const isUsable = opened !== undefined && opened !== "damaged";
     Object.assign(cached, isUsable ? opened : yield* openTable(column, room));
     if (opened === "damaged") cached.needsFold = true;
@@ -169,7 +173,8 @@ export function* currentCodes(
   cached.drop();
   if (change.type !== "rows") return undefined;
   try {
-    yield* patch(codes, column, change.ids);
+    // Others make way for it as soon as it is back: see `isWithinBudget`.
+    yield* patch(codes, column, change.ids, { budgetBytes: cached.budgetBytes, has: () => true });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return undefined;
@@ -200,6 +205,45 @@ function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes:
   if (!isSameBudget) return false;
   const head = yield* new Generations(column).head();
   return head?.generation === cached.generation;
+}
+
+/** Whether the codes that are in memory and those that are deferred fit into the budget together. */
+function hasRoomForAll(codes: ResidentCodes, budgetBytes: number): boolean {
+  return codes.deferredBytes === 0 || codes.bytes + codes.deferredBytes <= budgetBytes;
+}
+
+/**
+ * Reads the 1-bit codes of a generation into memory, as far as there is room, unless they are there: columns with codes for exact
+ * answers do without them until somebody asks for them.
+ *
+ * @param codes - from `residentCodes` or `currentCodes` of the same snapshot
+ * @throws {ChunkDamage}
+ * @throws {RangeError} when memory ends
+ */
+export function* loadBits(
+  connection: object,
+  column: IndexedColumn,
+  codes: ResidentCodes,
+  budgetBytes: number,
+): BreathingSteps<void> {
+  const cached = connections.get(connection)?.get(keyOf(column));
+  if (cached?.codes !== codes) return;
+  yield* loadDeferred(column, codes, { budgetBytes, has: (bytes) => makeRoom(bytes, budgetBytes, cached) });
+  cached.heldBytes = cached.bytes;
+}
+
+function* loadDeferred(
+  column: IndexedColumn,
+  codes: ResidentCodes,
+  { budgetBytes, has }: Pick<Room, "budgetBytes" | "has">,
+): BreathingSteps<void> {
+  if (!codes.isDeferred("bits") || !hasRoomForAll(codes, budgetBytes)) return;
+  yield* codes.loadStored("bits", reading(column, codes), () => has(codes.slotBytes("bits")));
+}
+
+function reading(column: IndexedColumn, { space }: ResidentCodes): ReadCodes {
+  const generations = new Generations(column);
+  return (source, kind) => generations.codes(source, kind, space);
 }
 
 /** Notes how far the generation on disk goes. */
@@ -236,6 +280,7 @@ export function* fitSpace(column: IndexedColumn): BreathingSteps<ColumnSpace> {
 }
 
 interface Room {
+  readonly budgetBytes: number;
   /** Says what is being filled. */
   begin(codes: ResidentCodes): void;
   /** Whether so many bytes may be added. */
@@ -250,7 +295,7 @@ function* openStored(
   connection: object,
   column: IndexedColumn,
   room: Room,
-  isChecked: boolean,
+  { isChecked = false, isApproximate = false }: ResidentOptions,
 ): Steps<Opened | "damaged" | undefined> {
   const { definition, attachment } = column;
   const generations = new Generations(column);
@@ -279,14 +324,16 @@ function* openStored(
         codes.addStored(yield* generations.block(segment, block, space));
       }
     }
-    // Those of 1 bit first: they are few, and without them all of them would be read for a query that one row answers.
-    for (const kind of [...codes.kinds].reverse()) {
-      const read: ReadCodes = (source) => generations.codes(source, kind, space);
-      yield* codes.loadStored(kind, read, () => room.has(codes.slotBytes(kind)), isChecked);
+    const read = reading(column, codes);
+    const [first, ...others] = codes.kinds;
+    const kinds = isApproximate && !hasRoomForAll(codes, room.budgetBytes) ? [...others, first!] : [first!];
+    for (const kind of kinds) {
+      yield* withoutPause(codes.loadStored(kind, read, () => room.has(codes.slotBytes(kind))));
     }
+    if (isChecked) yield* codes.checkStored(read);
     for (const [id, why] of manifest.skipped) codes.skip(id, why);
     codes.finishLoad();
-    if (change.type === "rows") yield* patch(codes, column, change.ids);
+    if (change.type === "rows") yield* patch(codes, column, change.ids, room);
     return { codes, cursor: change.type === "rows" ? change.cursor : cursor, storedTo: head.base.seq };
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
@@ -345,8 +392,19 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
   return { codes, cursor: start.cursor, storedTo: undefined, fittedRows: codes.size };
 }
 
-function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bigint>): Steps<void> {
+function* patch(
+  codes: ResidentCodes,
+  column: IndexedColumn,
+  ids: ReadonlySet<bigint>,
+  room: Pick<Room, "budgetBytes" | "has">,
+): Steps<void> {
   const reader = new ColumnReader(column);
+  try {
+    if (codes.isCrowded(ids.size)) yield* withoutPause(loadDeferred(column, codes, room));
+  } catch (error) {
+    // It matters to those who ask for 1-bit codes: they will find it, too.
+    if (!(error instanceof ChunkDamage)) throw error;
+  }
   const changed = [...ids];
   for (let i = 0; i < changed.length; i += BATCH_ROWS) {
     const batch = changed.slice(i, i + BATCH_ROWS);
