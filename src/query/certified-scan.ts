@@ -138,6 +138,7 @@ function* scanCodes(
   column: IndexedColumn,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
+  const encoded = request.query(values);
   const start = performance.now();
   const { connection } = driver;
   const budgetBytes = memoryBudgetOf(connection);
@@ -150,7 +151,6 @@ function* scanCodes(
   if (resident.refusal !== undefined) return resident;
   const { codes } = resident;
   const { space } = codes;
-  const encoded = request.query(values);
   const isLikelyEnough = recall < 1 && isWorthIt(codes, request.where !== undefined);
   const generations = new Generations(column);
   const base: BaseScan = {

@@ -1,6 +1,7 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
+import { checksum } from "../kernel/checksum.ts";
 import { codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
@@ -402,7 +403,8 @@ function* soundGeneration(
       for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
         const { source } = yield* generations.block(segment, block, space);
         for (const kind of manifest.codes) {
-          yield* generations.codes(source, kind, space);
+          const { payload, check } = yield* generations.codes(source, kind, space);
+          check(checksum(payload));
           yield* slices.breathe();
         }
       }

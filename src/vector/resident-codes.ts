@@ -1,5 +1,6 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
+import { checksum } from "../kernel/checksum.ts";
 import { type CodeKernel, codeKernel, type Scan } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { oneBitRowBytes } from "../kernel/one-bit.ts";
@@ -81,7 +82,13 @@ export interface StoredBlock {
 }
 
 /** Gives codes of a block that are not in memory, as `RowBlocks.save` did. */
-export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<Uint8Array>;
+export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<StoredCodes>;
+
+export interface StoredCodes {
+  readonly payload: Uint8Array;
+  /** @throws unless this is the checksum of the payload */
+  check(payloadSum: number): void;
+}
 
 /** What a scan of either kind of codes is given. */
 interface BlockScan extends Pick<Scan, "block" | "again"> {
@@ -114,6 +121,8 @@ interface Segment {
 
 /** A small index need not be coded anew each time it doubles. */
 const WEAR_ROWS = 1000;
+/** Blocks that are read from disk at once: their checksums are computed in the time of one. */
+const READ_BLOCKS = 4;
 /** One row in so many may lie in another place than it did. */
 const MOVED_SHARE = 64;
 
@@ -236,13 +245,25 @@ export class ResidentCodes {
    * @throws {RangeError} when memory ends
    */
   *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean): BreathingSteps<void> {
-    for (const block of this.#blocks) {
-      if (block.slots[kind] !== undefined) continue;
-      if (!hasRoom()) break;
-      const codes = yield* read(block.source!, kind);
-      const slot = this.#codes.take(kind);
-      block.slots[kind] = slot;
-      this.#fill(kind, slot, block, codes);
+    const blocks = this.#blocks.filter(({ slots }) => slots[kind] === undefined);
+    for (let from = 0, isFull = false; from < blocks.length && !isFull; from += READ_BLOCKS) {
+      const group: Block[] = [];
+      const slots: number[] = [];
+      try {
+        for (const block of blocks.slice(from, from + READ_BLOCKS)) {
+          isFull ||= !hasRoom();
+          if (isFull) break;
+          group.push(block);
+          slots.push(this.#codes.take(kind));
+        }
+        yield* this.#fill(kind, slots, group, read);
+      } catch (error) {
+        for (const slot of slots) this.#codes.free(kind, slot);
+        throw error;
+      }
+      group.forEach((block, i) => {
+        block.slots[kind] = slots[i];
+      });
       yield;
     }
     this.#deferred.delete(kind);
@@ -251,7 +272,11 @@ export class ResidentCodes {
   /** Reads all codes that are not in memory, to see whether they are sound. */
   *checkStored(read: ReadCodes): Steps<void> {
     for (const { slots, source } of this.#blocks) {
-      for (const kind of this.kinds) if (slots[kind] === undefined) yield* read(source!, kind);
+      for (const kind of this.kinds) {
+        if (slots[kind] !== undefined) continue;
+        const { payload, check } = yield* read(source!, kind);
+        check(checksum(payload));
+      }
     }
   }
 
@@ -395,32 +420,39 @@ export class ResidentCodes {
     };
   }
 
-  /** Hands the blocks that are asked to a scan, those on disk through one slot that is taken before it begins. */
+  /** Hands the blocks that are asked to a scan, at last those on disk, through a few slots that are taken before it begins. */
   *#visit<TScan extends BlockScan>(
     kind: CodeKind,
     begin: () => TScan,
     among: Selection | undefined,
     read: ReadCodes,
   ): Steps<TScan> {
-    const { capacity } = this.#codes;
-    const isStreamed = this.#blocks.some(({ slots }) => slots[kind] === undefined);
-    const visiting = isStreamed ? this.#codes.take(kind) : undefined;
+    const isAsked = (n: number) => !among || among.maskOf(n) !== undefined;
+    const stored: number[] = [];
+    for (const [n, { slots }] of this.#blocks.entries()) if (slots[kind] === undefined && isAsked(n)) stored.push(n);
+    const visiting = stored.slice(0, READ_BLOCKS).map(() => this.#codes.take(kind));
     try {
       const scan = begin();
+      const visit = (n: number, slot: number) => {
+        scan.block(slot, this.#blocks[n]!.count, n * this.#codes.capacity, among?.maskOf(n));
+        return scan.isLost?.();
+      };
       do {
-        for (const [n, block] of this.#blocks.entries()) {
-          const mask = among?.maskOf(n);
-          if (among && !mask) continue;
-          const slot = block.slots[kind] ?? visiting!;
-          if (slot === visiting) this.#fill(kind, slot, block, yield* read(block.source!, kind));
-          scan.block(slot, block.count, n * capacity, mask);
-          if (slot === visiting) scan.settle?.();
-          if (scan.isLost?.()) return scan;
+        for (const [n, { slots }] of this.#blocks.entries()) {
+          const slot = slots[kind];
+          if (slot !== undefined && isAsked(n) && visit(n, slot)) return scan;
+        }
+        for (let from = 0; from < stored.length; from += READ_BLOCKS) {
+          const group = stored.slice(from, from + READ_BLOCKS);
+          const blocks = group.map((n) => this.#blocks[n]!);
+          yield* this.#fill(kind, visiting, blocks, read);
+          for (const [i, n] of group.entries()) if (visit(n, visiting[i]!)) return scan;
+          scan.settle?.();
         }
       } while (scan.again());
       return scan;
     } finally {
-      if (visiting !== undefined) this.#codes.free(kind, visiting);
+      for (const slot of visiting) this.#codes.free(kind, slot);
     }
   }
 
@@ -460,9 +492,24 @@ export class ResidentCodes {
     this.#skipped.set(id, "notFinite");
   }
 
-  #fill(kind: CodeKind, slot: number, { count, gone }: Block, codes: Uint8Array): void {
-    this.#codes.load(kind, slot, count, codes);
-    const slots: Slots = { codes: undefined, bits: undefined, [kind]: slot };
+  /**
+   * Reads codes of blocks into slots.
+   *
+   * @throws where they are not sound: what the slots then hold must not be looked at
+   */
+  *#fill(kind: CodeKind, slots: readonly number[], blocks: readonly Block[], read: ReadCodes): Steps<void> {
+    const stored: StoredCodes[] = [];
+    for (const { source } of blocks) stored.push(yield* read(source!, kind));
+    const saved = blocks.map(({ count: rows }, i) => ({ slot: slots[i]!, rows, bytes: stored[i]!.payload }));
+    this.#codes.load(kind, saved).forEach((sum, i) => {
+      stored[i]!.check(sum);
+    });
+    blocks.forEach(({ gone }, i) => {
+      this.#eraseGone({ codes: undefined, bits: undefined, [kind]: slots[i]! }, gone);
+    });
+  }
+
+  #eraseGone(slots: Slots, gone: Uint8Array): void {
     gone.forEach((bits, i) => {
       for (let rest = bits; rest !== 0; rest &= rest - 1)
         this.#codes.erase(slots, i * 8 + (31 - Math.clz32(rest & -rest)));
