@@ -18,10 +18,9 @@ import {
   liveRows,
   type Manifest,
   type Segment,
-  type StoredColumn,
   type Unit,
 } from "./generation.ts";
-import { type BreathingSteps, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { type BreathingSteps, ColumnReader, type IndexedColumn, type StoredColumn } from "./indexed-column.ts";
 import { judge, ResidentCodes, type Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace, loadBits } from "./resident-column.ts";
 import { kindsOf, RowBlocks, type Slots, spaceBlockRows } from "./row-blocks.ts";

@@ -13,7 +13,7 @@ import {
   ownerOf,
 } from "./chunk.ts";
 import type { ColumnSpace } from "./column-space.ts";
-import type { IndexedColumn } from "./indexed-column.ts";
+import type { StoredColumn } from "./indexed-column.ts";
 import type { BlockSource, Skip, StoredBlock } from "./resident-codes.ts";
 import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
 
@@ -68,14 +68,6 @@ export interface Head {
 }
 
 const SKIPS: readonly Skip[] = ["wrongLength", "notFinite", "notAVector"];
-
-/** What names a column's chunks. */
-export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
-
-/** What tells the columns of a database from each other. */
-export function columnKey({ definition, column }: StoredColumn): string {
-  return `${definition.name}\0${column}`;
-}
 
 /**
  * Bytes of chunks for each element of a throwaway array. As in driver/better-sqlite3.ts, it fills V8's nursery in time: chunks that

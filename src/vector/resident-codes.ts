@@ -142,6 +142,7 @@ export class ResidentCodes {
   #rows = 0;
   #gone = 0;
   #loaded = 0;
+  #idBytes = 0;
   /** Rows that came after the load, and where the next goes. */
   readonly #later = new Map<bigint, number>();
   #open: number | undefined;
@@ -174,7 +175,7 @@ export class ResidentCodes {
 
   /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
-    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.bytes, 0);
+    return this.#codes.bytes + this.#idBytes;
   }
 
   /** Bytes of 1-bit codes that a search of all rows reads. */
@@ -234,6 +235,7 @@ export class ResidentCodes {
       gone: gone ?? new Uint8Array((ids.length + 7) >> 3),
     };
     this.#blocks.push(block);
+    this.#idBytes += block.ids.bytes;
     this.#segments.at(-1)!.to++;
     this.#rows += block.count;
     this.#gone += countBits(block.gone);
@@ -524,6 +526,7 @@ export class ResidentCodes {
       if (this.#isLoading && this.#segments.length === 0) this.beginSegment();
       open = this.#blocks.length;
       const ids = RowIds.open(capacity);
+      this.#idBytes += ids.bytes;
       this.#blocks.push({ ids, count: 0, slots, source: undefined, gone: new Uint8Array((capacity + 7) >> 3) });
       if (this.#isLoading) this.#segments.at(-1)!.to++;
       this.#open = open;

@@ -2,12 +2,19 @@ import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
-import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
-import { columnKey, Generations, isSameKinds } from "./generation.ts";
-import { BATCH_ROWS, type BreathingSteps, ColumnReader, type IndexedColumn, withoutPause } from "./indexed-column.ts";
+import { Generations, isSameKinds } from "./generation.ts";
+import {
+  BATCH_ROWS,
+  type BreathingSteps,
+  ColumnReader,
+  type HeldColumn,
+  heldKey,
+  type IndexedColumn,
+  withoutPause,
+} from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
 import { type ReadCodes, ResidentCodes } from "./resident-codes.ts";
@@ -93,7 +100,7 @@ export function* residentCodes(connection: object, column: IndexedColumn, option
   const caches = cachesOf(connection);
   // What is there is of another state of the schema, of a history that is gone, has outgrown its room or left none for 1-bit codes.
   for (const [key, cached] of caches) {
-    if (key === keyOf(column) || cached.schemaVersion !== schemaVersion) cached.drop();
+    if (key === column.key || cached.schemaVersion !== schemaVersion) cached.drop();
   }
   const cached: Cached = {
     codes: undefined,
@@ -140,7 +147,7 @@ export function* residentCodes(connection: object, column: IndexedColumn, option
   }
   cached.generation = (yield* new Generations(column).head())?.generation;
   cached.heldBytes = cached.bytes;
-  if (isKept) caches.set(keyOf(column), cached);
+  if (isKept) caches.set(column.key, cached);
   return residentOf(cached);
 }
 
@@ -154,9 +161,8 @@ export function* currentCodes(
   column: IndexedColumn,
   most = Number.POSITIVE_INFINITY,
 ): Steps<Resident | undefined> {
-  const { definition, attachment } = column;
+  const { attachment, key } = column;
   const caches = connections.get(connection);
-  const key = keyOf(column);
   const cached = caches?.get(key);
   if (!caches || !cached || cached.schemaVersion !== attachment.schemaVersion) return undefined;
   cached.usedAt = now();
@@ -166,7 +172,7 @@ export function* currentCodes(
     return head?.generation === cached.generation ? residentOf(cached) : undefined;
   }
   const worth = Math.max(CHANGES_MIN, Math.floor(codes.size * CHANGES_SHARE));
-  const change = yield* followLog(tableNameOf(definition.name, "log"), cached.cursor, Math.min(worth, most));
+  const change = yield* followLog(column.log, cached.cursor, Math.min(worth, most));
   if (change.type === "none") return residentOf(cached);
   if (change.type === "all" && !change.isUnknown && most < worth) return undefined;
   // Taken out until it is whole again: an error on the way must not leave half a patch behind.
@@ -191,7 +197,7 @@ export function* currentCodes(
  * memory, wherever the codes of the others are, until they are part of a generation on disk.
  */
 function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes: number): Steps<boolean> {
-  const cached = connections.get(connection)!.get(keyOf(column))!;
+  const cached = connections.get(connection)!.get(column.key)!;
   const { bytes } = cached;
   const isSameBudget = cached.budgetBytes === budgetBytes;
   if (isSameBudget && bytes <= cached.heldBytes) return true;
@@ -226,7 +232,7 @@ export function* loadBits(
   codes: ResidentCodes,
   budgetBytes: number,
 ): BreathingSteps<void> {
-  const cached = connections.get(connection)?.get(keyOf(column));
+  const cached = connections.get(connection)?.get(column.key);
   if (cached?.codes !== codes) return;
   yield* loadDeferred(column, codes, { budgetBytes, has: (bytes) => makeRoom(bytes, budgetBytes, cached) });
   cached.heldBytes = cached.bytes;
@@ -248,7 +254,7 @@ function reading(column: IndexedColumn, { space }: ResidentCodes): ReadCodes {
 
 /** Notes how far the generation on disk goes. */
 export function noteStored(connection: object, column: IndexedColumn, storedTo: bigint): void {
-  const cached = connections.get(connection)?.get(keyOf(column));
+  const cached = connections.get(connection)?.get(column.key);
   if (!cached) return;
   cached.storedTo = storedTo;
   cached.needsFold = false;
@@ -260,12 +266,9 @@ export function forgetCodes(connection: object): void {
   connections.delete(connection);
 }
 
-/** What tells the caches of a connection from each other. */
-export type HeldColumn = Pick<IndexedColumn, "definition" | "column" | "shape" | "metric">;
-
 /** What a connection holds of a column, without looking at the database. */
 export function heldOf(connection: object, column: HeldColumn): ResidentCodes | undefined {
-  return connections.get(connection)?.get(keyOf(column))?.codes;
+  return connections.get(connection)?.get(heldKey(column))?.codes;
 }
 
 /**
@@ -297,7 +300,7 @@ function* openStored(
   room: Room,
   { isChecked = false, isApproximate = false }: ResidentOptions,
 ): Steps<Opened | "damaged" | undefined> {
-  const { definition, attachment } = column;
+  const { attachment } = column;
   const generations = new Generations(column);
   try {
     const head = yield* generations.head();
@@ -308,7 +311,7 @@ function* openStored(
     const rows = manifest.segments.reduce((sum, segment) => sum + segment.rows, 0);
     const most = Math.max(CHANGES_MIN, Math.floor(rows * CHANGES_SHARE));
     const cursor: LogCursor = [{ ...head.base, id: null }];
-    const change = yield* followLog(tableNameOf(definition.name, "log"), cursor, most);
+    const change = yield* followLog(column.log, cursor, most);
     if (change.type === "all" && change.isUnknown) throw new LogDamage();
     if (change.type === "all" || change.type === "lost") return undefined;
     const model = yield* generations.model(manifest.model);
@@ -361,7 +364,7 @@ export function reportDamage(
 /** The codes of all rows, read from the table. */
 function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
   const { definition } = column;
-  const start = yield* followLog(tableNameOf(definition.name, "log"), undefined, 0);
+  const start = yield* followLog(column.log, undefined, 0);
   if (start.type !== "all") {
     return {
       codes: undefined,
@@ -418,11 +421,6 @@ function* patch(
 
 function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {
   return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows } : { refusal, needsFold };
-}
-
-function keyOf(column: HeldColumn): string {
-  const { shape, metric } = column;
-  return `${shape.element} ${shape.dimensions} ${metric} ${columnKey(column)}`;
 }
 
 function cachesOf(connection: object): Map<string, Cached> {
