@@ -1,3 +1,4 @@
+import { checksumsAt, type HashKernel } from "./checksum.ts";
 import type { RowCode } from "./coder.ts";
 import { BASE, grow, instantiate, type Memory, roundUp } from "./module.ts";
 import { loadRuns, saveRuns } from "./runs.ts";
@@ -20,7 +21,7 @@ import { scalarCodeKernel } from "./scalar-code-scan.ts";
  *
  * Everything behind the slots is written anew by each scan. A row that is gone has the offset -Infinity.
  */
-export interface CodeKernel {
+export interface CodeKernel extends HashKernel {
   readonly kernel: "wasm" | "scalar";
   /** The memory, of at least so many bytes and with all its contents; earlier buffers are void. */
   reserve(bytes: number): ArrayBuffer;
@@ -159,13 +160,14 @@ export function codeKernel(): CodeKernel {
 export function wasmCodeKernel(): CodeKernel | undefined {
   const exports = instantiate<Omit<CodeKernel, "kernel" | "reserve"> & { memory: Memory }>();
   if (!exports) return undefined;
-  const { memory, scanCodes, scanHeads, scanTails, scanBits, settle } = exports;
+  const { memory, hash, scanCodes, scanHeads, scanTails, scanBits, settle } = exports;
   return {
     kernel: "wasm",
     reserve(bytes) {
       grow(memory, bytes);
       return memory.buffer;
     },
+    hash,
     scanCodes,
     scanHeads,
     scanTails,
@@ -294,6 +296,12 @@ export class CodeBlocks {
   /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
   load(slot: number, rows: number, bytes: Uint8Array): void {
     loadRuns(this.#buffer, this.#runs(slot, rows), bytes);
+  }
+
+  /** Checksums of what full slots hold, as `save` would give it. */
+  checksums(slots: readonly number[]): number[] {
+    const places = slots.map((slot) => this.#at(slot));
+    return checksumsAt(this.#kernel, this.#buffer, places, codesBytes(this.shape, this.capacity));
   }
 
   /** Begins a scan. The blocks are handed to it one by one; until it is over no other may begin, and no slot be taken. */

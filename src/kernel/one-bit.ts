@@ -1,3 +1,4 @@
+import { checksumsAt, type HashKernel } from "./checksum.ts";
 import { BASE, grow, instantiate, type Memory, roundUp } from "./module.ts";
 import { loadRuns, saveRuns } from "./runs.ts";
 import { GONE, scalarOneBitKernel } from "./scalar-one-bit.ts";
@@ -24,7 +25,7 @@ import { GONE, scalarOneBitKernel } from "./scalar-one-bit.ts";
  * @see André, Kermarrec, Le Scouarnec, "Cache locality is not enough: high-performance nearest neighbor search with product
  * quantization fast scan", 2015
  */
-export interface OneBitKernel {
+export interface OneBitKernel extends HashKernel {
   readonly kernel: "wasm" | "scalar";
   reserve(bytes: number): ArrayBuffer;
   codeOneBit(
@@ -63,13 +64,14 @@ export function oneBitKernel(): OneBitKernel {
 export function wasmOneBitKernel(): OneBitKernel | undefined {
   const exports = instantiate<Omit<OneBitKernel, "kernel" | "reserve"> & { memory: Memory }>();
   if (!exports) return undefined;
-  const { memory, codeOneBit, rotateOneBit, scanOneBit, settleOneBit } = exports;
+  const { memory, hash, codeOneBit, rotateOneBit, scanOneBit, settleOneBit } = exports;
   return {
     kernel: "wasm",
     reserve(bytes) {
       grow(memory, bytes);
       return memory.buffer;
     },
+    hash,
     codeOneBit,
     rotateOneBit,
     scanOneBit,
@@ -271,6 +273,12 @@ export class OneBitBlocks {
   /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
   load(slot: number, rows: number, bytes: Uint8Array): void {
     loadRuns(this.#buffer, this.#runs(slot, rows), bytes);
+  }
+
+  /** Checksums of what full slots hold, as `save` would give it. */
+  checksums(slots: readonly number[]): number[] {
+    const places = slots.map((slot) => this.#at(slot));
+    return checksumsAt(this.#kernel, this.#buffer, places, oneBitBytes(this.shape.width, this.capacity));
   }
 
   /**

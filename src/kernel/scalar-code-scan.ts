@@ -1,4 +1,5 @@
 import type { CodeKernel } from "./code-scan.ts";
+import { scalarHash } from "./scalar-checksum.ts";
 
 /** As in assembly/scan-codes.ts. */
 const SLACK = 2 ** -22;
@@ -162,6 +163,9 @@ export function scalarCodeKernel(): CodeKernel {
     scanHeads,
     // Nothing is put off.
     scanTails() {},
+    hash(hashes, addresses, count, bytes) {
+      scalarHash(buffer, hashes, addresses, count, bytes);
+    },
     scanBits(state, query, block, width, count, first, mask) {
       for (let row = 0; row < count; row++) {
         if (mask !== 0 && view.getUint8(mask + row) === 0) continue;

@@ -1,4 +1,5 @@
 import type { OneBitKernel } from "./one-bit.ts";
+import { scalarHash } from "./scalar-checksum.ts";
 
 /** The offset of a row that is gone: below that of any other. */
 export const GONE = -(2 - 2 ** -23) * 2 ** 127;
@@ -133,6 +134,9 @@ export function scalarOneBitKernel(): OneBitKernel {
         view = new DataView(buffer);
       }
       return buffer;
+    },
+    hash(hashes, addresses, count, bytes) {
+      scalarHash(buffer, hashes, addresses, count, bytes);
     },
     codeOneBit,
     rotateOneBit,

@@ -9,10 +9,10 @@ import { ChunkDamage } from "../vector/chunk.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
 import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
-import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
+import { type IndexedColumn, indexedColumnOf, withoutPause } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
 import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
-import { forgetCodes, type Resident, reportDamage, residentCodes } from "../vector/resident-column.ts";
+import { forgetCodes, loadBits, type Resident, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import type { CodeKind } from "../vector/row-blocks.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, RowsSkipped } from "./found.ts";
@@ -138,16 +138,17 @@ function* scanCodes(
   column: IndexedColumn,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
+  const encoded = request.query(values);
   const start = performance.now();
   const { connection } = driver;
+  const budgetBytes = memoryBudgetOf(connection);
   const resident = yield* once.resident(function* () {
-    const resident = yield* residentCodes(connection, column, { budgetBytes: memoryBudgetOf(connection), isChecked });
+    const isApproximate = recall < 1;
+    const resident = yield* residentCodes(connection, column, { budgetBytes, isChecked, isApproximate });
     if (!isReadOnly) considerFold(driver, column, resident);
     return resident;
   });
   if (resident.refusal !== undefined) return resident;
-  const ready = performance.now();
-  const encoded = request.query(values);
   const { codes } = resident;
   const { space } = codes;
   const isLikelyEnough = recall < 1 && isWorthIt(codes, request.where !== undefined);
@@ -161,6 +162,8 @@ function* scanCodes(
     rescoring: (k, bounds) => Rescoring.begin({ request, column, db, encoded, bounds, k }),
   };
   try {
+    if (isLikelyEnough) yield* withoutPause(loadBits(connection, column, codes, budgetBytes));
+    const ready = performance.now();
     const matching = request.where ? new Matching({ request, driver, db, values, column }) : undefined;
     const answer = yield* isLikelyEnough ? likely(base, matching, recall) : certified(base, matching);
     if ("refusal" in answer) return answer;

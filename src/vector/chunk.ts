@@ -1,3 +1,6 @@
+import { checksum } from "../kernel/checksum.ts";
+import { mix } from "../kernel/scalar-checksum.ts";
+
 /**
  * A chunk: the bytes of one row of `_chunks`, a header and a payload. FORMAT.md draws it. Whatever is read from disk is
  * checked here first, so that a flipped byte, or bytes that belong somewhere else, never reach a kernel.
@@ -85,33 +88,41 @@ export function encodeChunk(
   view.setUint32(36, count, true);
   view.setUint32(40, payload.length, true);
   bytes.set(payload, HEADER_BYTES);
-  view.setUint32(44, checksumOf(bytes), true);
+  view.setUint32(44, chunkSum(bytes, checksum(payload)), true);
   return bytes;
 }
 
 /** What a chunk has to be; what is left out is told by the chunk. */
 export type Expected = Pick<ChunkHeader, "kind" | "owner" | "unit" | "part"> & Partial<ChunkHeader>;
 
+/** A chunk that is the one that was asked for, if its checksum is right. */
+export interface OpenedChunk {
+  readonly header: ChunkHeader;
+  /** A view on its bytes. */
+  readonly payload: Uint8Array;
+  /** @throws {ChunkDamage} unless this is the checksum of the payload; to be called before anything is done with it */
+  check(payloadSum: number): void;
+}
+
 /**
- * The payload of a stored chunk, a view on its bytes, and its header.
+ * Looks at a stored chunk, all but its payload: where that is copied into the memory of a kernel, it is hashed there.
  *
  * @param stored - what the database gave, of whatever type
  * @throws {ChunkDamage} when it is not the chunk that was asked for, whole and unaltered
  */
-export function decodeChunk(stored: unknown, expected: Expected): { header: ChunkHeader; payload: Uint8Array } {
+export function openChunk(stored: unknown, expected: Expected): OpenedChunk {
   const name = `part ${expected.part} of generation ${expected.unit}`;
   if (stored === undefined) throw new ChunkDamage(`${name} is missing`);
   if (!(stored instanceof Uint8Array) || stored.length < HEADER_BYTES) throw new ChunkDamage(`${name} is no chunk`);
   const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
   if (view.getUint32(0, true) !== MAGIC) throw new ChunkDamage(`${name} is no chunk`);
-  const length = view.getUint32(40, true);
-  if (length !== stored.length - HEADER_BYTES || view.getUint32(44, true) !== checksumOf(stored)) {
-    throw new ChunkDamage(`the checksum of ${name} is wrong`);
-  }
-  // Later formats keep the header and its checksum, so that a flipped bit is not taken for one of them.
-  if (view.getUint16(4, true) > CHUNK_FORMAT) {
-    throw new ChunkDamage(`${name} has format ${view.getUint16(4, true)}, of a newer version of the library`, true);
-  }
+  // Never a Buffer, whose slices are views.
+  const payload = new Uint8Array(stored.buffer, stored.byteOffset + HEADER_BYTES, stored.length - HEADER_BYTES);
+  const check = (payloadSum: number) => {
+    if (view.getUint32(44, true) !== chunkSum(stored, payloadSum)) {
+      throw new ChunkDamage(`the checksum of ${name} is wrong`);
+    }
+  };
   const kind = (Object.keys(KINDS) as (keyof typeof KINDS)[]).find((each) => KINDS[each] === view.getUint16(6, true));
   const header = {
     kind: kind ?? "manifest",
@@ -121,6 +132,8 @@ export function decodeChunk(stored: unknown, expected: Expected): { header: Chun
     part: view.getUint32(32, true),
     count: view.getUint32(36, true),
   };
+  const isWhole = view.getUint32(40, true) === payload.length;
+  const format = view.getUint16(4, true);
   const isForeign =
     kind !== expected.kind ||
     header.owner[0] !== expected.owner[0] ||
@@ -129,41 +142,26 @@ export function decodeChunk(stored: unknown, expected: Expected): { header: Chun
     header.part !== expected.part ||
     (expected.stamp !== undefined && header.stamp !== expected.stamp) ||
     (expected.count !== undefined && header.count !== expected.count);
-  if (isForeign) throw new ChunkDamage(`${name} belongs somewhere else`);
-  // Never a Buffer, whose slices are views.
-  return { header, payload: new Uint8Array(stored.buffer, stored.byteOffset + HEADER_BYTES, length) };
-}
-
-/** The checksum of a chunk: of all bytes but the four it is kept in. */
-function checksumOf(chunk: Uint8Array): number {
-  return mix(checksum(chunk.subarray(0, 44)), checksum(chunk.subarray(HEADER_BYTES)));
+  if (isWhole && format <= CHUNK_FORMAT && !isForeign) return { header, payload, check };
+  if (!isWhole) throw new ChunkDamage(`the checksum of ${name} is wrong`);
+  // Later formats keep the header and its checksum, so that a flipped bit is not taken for one of them.
+  check(checksum(payload));
+  if (format <= CHUNK_FORMAT) throw new ChunkDamage(`${name} belongs somewhere else`);
+  throw new ChunkDamage(`${name} has format ${format}, of a newer version of the library`, true);
 }
 
 /**
- * Four running hashes over 32-bit words in turn. Each step is a bijection of the hash and of the word, so that bytes that
- * differ within one word always differ in their checksum, others but for one in 2^32. About 0.3 ms a megabyte.
+ * The payload of a stored chunk, a view on its bytes, and its header.
+ *
+ * @throws {ChunkDamage} when it is not the chunk that was asked for, whole and unaltered
  */
-export function checksum(bytes: Uint8Array): number {
-  const isAligned = bytes.byteOffset % 4 === 0;
-  const aligned = isAligned ? bytes : bytes.slice();
-  const words = new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
-  let a = 0x243f6a88;
-  let b = 0x85a308d3;
-  let c = 0x13198a2e;
-  let d = 0x03707344;
-  const whole = words.length - (words.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a = mix(a, words[i]!);
-    b = mix(b, words[i + 1]!);
-    c = mix(c, words[i + 2]!);
-    d = mix(d, words[i + 3]!);
-  }
-  for (let i = whole; i < words.length; i++) a = mix(a, words[i]!);
-  for (let i = words.length * 4; i < bytes.length; i++) b = mix(b, bytes[i]!);
-  return mix(mix(mix(mix(a, b), c), d), bytes.length);
+export function decodeChunk(stored: unknown, expected: Expected): { header: ChunkHeader; payload: Uint8Array } {
+  const { header, payload, check } = openChunk(stored, expected);
+  check(checksum(payload));
+  return { header, payload };
 }
 
-function mix(hash: number, word: number): number {
-  const mixed = Math.imul(hash ^ word, 0x9e3779b1);
-  return (mixed ^ (mixed >>> 15)) >>> 0;
+/** The checksum of a chunk: of all bytes but the four it is kept in. */
+function chunkSum(chunk: Uint8Array, payloadSum: number): number {
+  return mix(checksum(chunk.subarray(0, 44)), payloadSum);
 }

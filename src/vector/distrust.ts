@@ -1,7 +1,8 @@
 import type { Steps } from "../driver/driver.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { ChunkDamage } from "./chunk.ts";
-import { columnKey, Generations, type StoredColumn } from "./generation.ts";
+import { Generations } from "./generation.ts";
+import { columnKey, type StoredColumn } from "./indexed-column.ts";
 
 /** Generations that a connection does not use any more, by column. */
 const distrusted: WeakMap<object, Map<string, bigint>> = processWide("distrusted-1", () => new WeakMap());

@@ -1,5 +1,7 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
+import { memoryBudgetOf } from "../driver/events.ts";
+import { checksum } from "../kernel/checksum.ts";
 import { codeKernel } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
@@ -16,12 +18,11 @@ import {
   liveRows,
   type Manifest,
   type Segment,
-  type StoredColumn,
   type Unit,
 } from "./generation.ts";
-import { type BreathingSteps, ColumnReader, type IndexedColumn } from "./indexed-column.ts";
+import { type BreathingSteps, ColumnReader, type IndexedColumn, type StoredColumn } from "./indexed-column.ts";
 import { judge, ResidentCodes, type Skip } from "./resident-codes.ts";
-import { currentCodes, fitSpace } from "./resident-column.ts";
+import { currentCodes, fitSpace, loadBits } from "./resident-column.ts";
 import { kindsOf, RowBlocks, type Slots, spaceBlockRows } from "./row-blocks.ts";
 import { RowIds, rowId } from "./row-ids.ts";
 import { mergeIds } from "./sorted-ids.ts";
@@ -240,6 +241,7 @@ function* writeSegment(
   else if (isCounted) progress.total = yield* slices.breathing(reader.count());
   const writer = new SegmentWriter(generations, space);
   const source = new RowSource(slices, connection, space, plan.skipped);
+  if (plan.ids === "all") yield* source.completeCodes();
   for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
     const most = Math.min(pageRows, writer.room);
     const { ids, values }: RowPage =
@@ -400,7 +402,8 @@ function* soundGeneration(
       for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
         const { source } = yield* generations.block(segment, block, space);
         for (const kind of manifest.codes) {
-          yield* generations.codes(source, kind, space);
+          const { payload, check } = yield* generations.codes(source, kind, space);
+          check(checksum(payload));
           yield* slices.breathe();
         }
       }
@@ -593,6 +596,20 @@ class RowSource {
     this.#reader = new ColumnReader(slices.column);
     this.#space = space;
     this.#skipped = skipped;
+  }
+
+  /** Has codes in memory that lack a kind get it from disk, so that they can be copied. */
+  *completeCodes(): Work<void> {
+    yield* this.#catchUp();
+    if (!this.#codes) return;
+    const { column } = this.#slices;
+    const budgetBytes = memoryBudgetOf(this.#connection);
+    try {
+      yield* this.#slices.breathing(loadBits(this.#connection, column, this.#codes, budgetBytes));
+    } catch (error) {
+      // Then they are made anew.
+      damageOf(error);
+    }
   }
 
   /** The next rows of the table from an id on. Where nothing is in memory, with their values: each page of the table is read once. */

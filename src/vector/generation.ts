@@ -1,9 +1,19 @@
 import type { Row, Steps } from "../driver/driver.ts";
+import { checksum, isAscending } from "../kernel/checksum.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { CHUNK_FORMAT, ChunkDamage, decodeChunk, encodeChunk, type Owner, ownerOf } from "./chunk.ts";
+import {
+  CHUNK_FORMAT,
+  ChunkDamage,
+  decodeChunk,
+  encodeChunk,
+  type OpenedChunk,
+  type Owner,
+  openChunk,
+  ownerOf,
+} from "./chunk.ts";
 import type { ColumnSpace } from "./column-space.ts";
-import type { IndexedColumn } from "./indexed-column.ts";
+import type { StoredColumn } from "./indexed-column.ts";
 import type { BlockSource, Skip, StoredBlock } from "./resident-codes.ts";
 import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
 
@@ -58,14 +68,6 @@ export interface Head {
 }
 
 const SKIPS: readonly Skip[] = ["wrongLength", "notFinite", "notAVector"];
-
-/** What names a column's chunks. */
-export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
-
-/** What tells the columns of a database from each other. */
-export function columnKey({ definition, column }: StoredColumn): string {
-  return `${definition.name}\0${column}`;
-}
 
 /**
  * Bytes of chunks for each element of a throwaway array. As in driver/better-sqlite3.ts, it fills V8's nursery in time: chunks that
@@ -150,22 +152,21 @@ export class Generations {
     if (block * capacity >= segment.rows) throw new ChunkDamage(`generation ${generation} has too many parts`);
     const count = Math.min(capacity, segment.rows - block * capacity);
     const part = block * (1 + kindsOf(space).length);
-    const payload = yield* this.#rows("ids", { generation, stamp, part, count }, count * 8);
+    const { payload, check } = yield* this.#rows("ids", { generation, stamp, part, count }, count * 8);
+    check(checksum(payload));
     const ids = new BigInt64Array(payload.slice().buffer);
-    for (let row = 1; row < count; row++) {
-      if (ids[row - 1]! >= ids[row]!) throw new ChunkDamage(`the ids of generation ${generation} do not ascend`);
-    }
+    if (!isAscending(ids)) throw new ChunkDamage(`the ids of generation ${generation} do not ascend`);
     const from = (block * capacity) >> 3;
     const gone = segment.gone?.slice(from, from + ((count + 7) >> 3));
     return { ids, gone, source: { generation, stamp, part, count } };
   }
 
   /**
-   * Codes of a block, as `RowBlocks.save` gave them.
+   * The chunk with codes of a block, as `RowBlocks.save` gave them, before its checksum is compared.
    *
    * @throws {ChunkDamage}
    */
-  *codes({ part, ...source }: BlockSource, kind: CodeKind, space: ColumnSpace): Steps<Uint8Array> {
+  *codes({ part, ...source }: BlockSource, kind: CodeKind, space: ColumnSpace): Steps<OpenedChunk> {
     const at = part + 1 + kindsOf(space).indexOf(kind);
     return yield* this.#rows(kind, { ...source, part: at }, savedBytes(space, kind, source.count));
   }
@@ -219,10 +220,10 @@ export class Generations {
     return Number(columns) === Number(based) && typeof least === "bigint" ? least : undefined;
   }
 
-  *#rows(kind: "ids" | CodeKind, { generation, stamp, part, count }: BlockSource, bytes: number): Steps<Uint8Array> {
+  *#rows(kind: "ids" | CodeKind, { generation, stamp, part, count }: BlockSource, bytes: number): Steps<OpenedChunk> {
     const expected = { kind, owner: this.owner, unit: generation, stamp, part, count } as const;
-    const { payload } = decodeChunk(yield* this.#read(generation, part), expected);
-    if (payload.length === bytes) return payload;
+    const chunk = openChunk(yield* this.#read(generation, part), expected);
+    if (chunk.payload.length === bytes) return chunk;
     throw new ChunkDamage(`part ${part} of generation ${generation} has rows of another size`);
   }
 

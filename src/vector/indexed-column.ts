@@ -1,4 +1,5 @@
 import type { Attachment } from "../change/attachment.ts";
+import { type Log, logOf } from "../change/log.ts";
 import { type VectorShape, vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import type { Metric } from "../metric/metric.ts";
@@ -18,15 +19,47 @@ export interface IndexedColumn {
   readonly metric: Metric;
   /** Whether it has codes for exact answers, or 1-bit codes alone. */
   readonly isExact: boolean;
+  readonly log: Log;
+  /** What tells it from other columns of the database, and from what it may be after another migration. */
+  readonly key: string;
 }
+
+/** Each query looks for its own, and attachments are kept from one to the next. */
+const known = new WeakMap<VectorDefinition, IndexedColumn>();
 
 /** A column of an index, as its codes are made; undefined where the index is not attached. */
 export function indexedColumnOf(attachment: Attachment, vector: VectorDefinition): IndexedColumn | undefined {
+  let column = known.get(vector);
+  if (column?.attachment !== attachment) {
+    column = made(attachment, vector);
+    if (column) known.set(vector, column);
+  }
+  return column;
+}
+
+function made(attachment: Attachment, vector: VectorDefinition): IndexedColumn | undefined {
   const { table, record, problems } = attachment;
   const definition = record.definition;
   if (!definition || !table || problems.length > 0) return undefined;
   const { column, dimensions, element, metric, exact } = vector;
-  return { attachment, definition, table, column, shape: { dimensions, element }, metric, isExact: exact };
+  const shape = { dimensions, element };
+  const [log, key] = [logOf(definition.name), heldKey({ definition, column, shape, metric })];
+  return { attachment, definition, table, column, shape, metric, isExact: exact, log, key };
+}
+
+/** What tells the caches of a connection from each other. */
+export function heldKey({ definition, column, shape, metric }: HeldColumn): string {
+  return `${shape.element} ${shape.dimensions} ${metric} ${columnKey({ definition, column })}`;
+}
+
+export type HeldColumn = Pick<IndexedColumn, "definition" | "column" | "shape" | "metric">;
+
+/** What names a column's chunks. */
+export type StoredColumn = Pick<IndexedColumn, "definition" | "column">;
+
+/** What tells the columns of a database from each other. */
+export function columnKey({ definition, column }: StoredColumn): string {
+  return `${definition.name}\0${column}`;
 }
 
 /** Steps of a few milliseconds at most each; where nothing is yielded they may be left for a while. */

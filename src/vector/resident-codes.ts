@@ -1,10 +1,12 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
+import { checksum } from "../kernel/checksum.ts";
 import { type CodeKernel, codeKernel, type Scan } from "../kernel/code-scan.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { oneBitRowBytes } from "../kernel/one-bit.ts";
 import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
+import type { BreathingSteps } from "./indexed-column.ts";
 import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
 import { type CodeKind, RowBlocks, type Slots } from "./row-blocks.ts";
 import { eachId, type RowId, RowIds, rowId } from "./row-ids.ts";
@@ -80,7 +82,13 @@ export interface StoredBlock {
 }
 
 /** Gives codes of a block that are not in memory, as `RowBlocks.save` did. */
-export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<Uint8Array>;
+export type ReadCodes = (source: BlockSource, kind: CodeKind) => Steps<StoredCodes>;
+
+export interface StoredCodes {
+  readonly payload: Uint8Array;
+  /** @throws unless this is the checksum of the payload */
+  check(payloadSum: number): void;
+}
 
 /** What a scan of either kind of codes is given. */
 interface BlockScan extends Pick<Scan, "block" | "again"> {
@@ -94,6 +102,7 @@ interface Block {
   count: number;
   /** Where its codes are in memory; those that are not are on disk, at `source`. */
   readonly slots: Slots;
+  /** Undefined where its rows were coded here: then it has all kinds in memory. */
   readonly source: BlockSource | undefined;
   /** One bit a row, set where the row is gone. */
   readonly gone: Uint8Array;
@@ -112,21 +121,28 @@ interface Segment {
 
 /** A small index need not be coded anew each time it doubles. */
 const WEAR_ROWS = 1000;
+/** Blocks that are read from disk at once: their checksums are computed in the time of one. */
+const READ_BLOCKS = 4;
+/** One row in so many may lie in another place than it did. */
+const MOVED_SHARE = 64;
 
 /**
  * The codes of a column's rows by id, in blocks. Ids are 64-bit integers, all of them, so they stay bigint. Those that come in
  * ascending order, as all of a load do, are found by bisection, which takes no memory; others through a map. Ids are always in
- * memory; codes of a block, of either kind, may be on disk, from where each search that needs them reads them.
+ * memory; codes of a block, of either kind, may be on disk, from where each search that needs them reads them: because there is no
+ * room for them, or because nobody has asked for that kind yet, which is then *deferred*.
  */
 export class ResidentCodes {
   readonly space: ColumnSpace;
   readonly #codes: RowBlocks;
   readonly #blocks: Block[] = [];
   readonly #segments: Segment[] = [];
+  readonly #deferred = new Set<CodeKind>();
   #isLoading = true;
   #rows = 0;
   #gone = 0;
   #loaded = 0;
+  #idBytes = 0;
   /** Rows that came after the load, and where the next goes. */
   readonly #later = new Map<bigint, number>();
   #open: number | undefined;
@@ -159,7 +175,7 @@ export class ResidentCodes {
 
   /** Bytes of all codes in memory with all ids. */
   get bytes(): number {
-    return this.#codes.bytes + this.#blocks.reduce((sum, { ids }) => sum + ids.bytes, 0);
+    return this.#codes.bytes + this.#idBytes;
   }
 
   /** Bytes of 1-bit codes that a search of all rows reads. */
@@ -167,13 +183,28 @@ export class ResidentCodes {
     return this.#rows * (this.space.oneBit ? oneBitRowBytes(this.space.oneBit.shape.width) : 0);
   }
 
-  /** Blocks of which codes are on disk. */
+  /** Blocks of which codes are on disk because there is no room for them. */
   get streamed(): number {
-    return this.#blocks.filter(({ slots }) => !this.#codes.isWhole(slots)).length;
+    const kinds = this.kinds.filter((kind) => !this.#deferred.has(kind));
+    return this.#blocks.filter(({ slots }) => kinds.some((kind) => slots[kind] === undefined)).length;
   }
 
-  /** Bytes of codes of a kind that a search of all rows reads from disk. */
+  /** Bytes of codes of a kind that a search of all rows reads from disk, once they have been loaded as far as there is room. */
   streamedBytes(kind: CodeKind): number {
+    return this.#deferred.has(kind) ? 0 : this.#bytesOnDisk(kind);
+  }
+
+  /** Whether a kind of codes is still to be loaded. */
+  isDeferred(kind: CodeKind): boolean {
+    return this.#deferred.has(kind);
+  }
+
+  /** Bytes that all codes would take in memory that are still to be loaded. */
+  get deferredBytes(): number {
+    return [...this.#deferred].reduce((sum, kind) => sum + this.#bytesOnDisk(kind), 0);
+  }
+
+  #bytesOnDisk(kind: CodeKind): number {
     if (!this.kinds.includes(kind)) return 0;
     return this.#blocks.filter(({ slots }) => slots[kind] === undefined).length * this.slotBytes(kind);
   }
@@ -193,8 +224,9 @@ export class ResidentCodes {
     this.#segments.push({ from, to: from, rows: 0, least: 0, most: 0 });
   }
 
-  /** Takes a block from disk, without its codes. */
+  /** Takes a block from disk, without its codes: all kinds of them are deferred. */
   addStored({ ids, gone, source }: StoredBlock): void {
+    for (const kind of this.kinds) this.#deferred.add(kind);
     const block: Block = {
       ids: RowIds.fixed(ids),
       count: ids.length,
@@ -203,28 +235,50 @@ export class ResidentCodes {
       gone: gone ?? new Uint8Array((ids.length + 7) >> 3),
     };
     this.#blocks.push(block);
+    this.#idBytes += block.ids.bytes;
     this.#segments.at(-1)!.to++;
     this.#rows += block.count;
     this.#gone += countBits(block.gone);
   }
 
   /**
-   * Reads codes of the blocks that were added into memory, in their order.
+   * Reads a kind of codes that is deferred into memory, in the order of the blocks, as long as there is room for one more.
    *
-   * @param hasRoom - whether those of one more are to be kept
-   * @param isChecked - whether those that are not kept are read all the same, to see whether they are sound
    * @throws {RangeError} when memory ends
    */
-  *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean, isChecked: boolean): Steps<void> {
-    let isFull = false;
-    for (const block of this.#blocks) {
-      isFull ||= !hasRoom();
-      if (isFull && !isChecked) return;
-      const codes = yield* read(block.source!, kind);
-      if (isFull) continue;
-      const slot = this.#codes.take(kind);
-      block.slots[kind] = slot;
-      this.#fill(kind, slot, block, codes);
+  *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean): BreathingSteps<void> {
+    const blocks = this.#blocks.filter(({ slots }) => slots[kind] === undefined);
+    for (let from = 0, isFull = false; from < blocks.length && !isFull; from += READ_BLOCKS) {
+      const group: Block[] = [];
+      const slots: number[] = [];
+      try {
+        for (const block of blocks.slice(from, from + READ_BLOCKS)) {
+          isFull ||= !hasRoom();
+          if (isFull) break;
+          group.push(block);
+          slots.push(this.#codes.take(kind));
+        }
+        yield* this.#fill(kind, slots, group, read);
+      } catch (error) {
+        for (const slot of slots) this.#codes.free(kind, slot);
+        throw error;
+      }
+      group.forEach((block, i) => {
+        block.slots[kind] = slots[i];
+      });
+      yield;
+    }
+    this.#deferred.delete(kind);
+  }
+
+  /** Reads all codes that are not in memory, to see whether they are sound. */
+  *checkStored(read: ReadCodes): Steps<void> {
+    for (const { slots, source } of this.#blocks) {
+      for (const kind of this.kinds) {
+        if (slots[kind] !== undefined) continue;
+        const { payload, check } = yield* read(source!, kind);
+        check(checksum(payload));
+      }
     }
   }
 
@@ -246,6 +300,14 @@ export class ResidentCodes {
   /** Whether so much has come or gone since the load that a new one pays: for the centre, and for the space of the gone. */
   get isWorn(): boolean {
     return this.#rows > this.#loaded * 2 + WEAR_ROWS || this.#gone * 2 > this.#rows + WEAR_ROWS;
+  }
+
+  /**
+   * Whether so many rows that are coded anew should be so in their places. Where a kind of codes is deferred they get others, and leave
+   * gaps, which are nothing beside it while they are few.
+   */
+  isCrowded(changes: number): boolean {
+    return this.#deferred.size > 0 && (this.#gone + changes) * MOVED_SHARE > this.#rows;
   }
 
   /** As `setAll` of one row. */
@@ -360,32 +422,39 @@ export class ResidentCodes {
     };
   }
 
-  /** Hands the blocks that are asked to a scan, those on disk through one slot that is taken before it begins. */
+  /** Hands the blocks that are asked to a scan, at last those on disk, through a few slots that are taken before it begins. */
   *#visit<TScan extends BlockScan>(
     kind: CodeKind,
     begin: () => TScan,
     among: Selection | undefined,
     read: ReadCodes,
   ): Steps<TScan> {
-    const { capacity } = this.#codes;
-    const isStreamed = this.#blocks.some(({ slots }) => slots[kind] === undefined);
-    const visiting = isStreamed ? this.#codes.take(kind) : undefined;
+    const isAsked = (n: number) => !among || among.maskOf(n) !== undefined;
+    const stored: number[] = [];
+    for (const [n, { slots }] of this.#blocks.entries()) if (slots[kind] === undefined && isAsked(n)) stored.push(n);
+    const visiting = stored.slice(0, READ_BLOCKS).map(() => this.#codes.take(kind));
     try {
       const scan = begin();
+      const visit = (n: number, slot: number) => {
+        scan.block(slot, this.#blocks[n]!.count, n * this.#codes.capacity, among?.maskOf(n));
+        return scan.isLost?.();
+      };
       do {
-        for (const [n, block] of this.#blocks.entries()) {
-          const mask = among?.maskOf(n);
-          if (among && !mask) continue;
-          const slot = block.slots[kind] ?? visiting!;
-          if (slot === visiting) this.#fill(kind, slot, block, yield* read(block.source!, kind));
-          scan.block(slot, block.count, n * capacity, mask);
-          if (slot === visiting) scan.settle?.();
-          if (scan.isLost?.()) return scan;
+        for (const [n, { slots }] of this.#blocks.entries()) {
+          const slot = slots[kind];
+          if (slot !== undefined && isAsked(n) && visit(n, slot)) return scan;
+        }
+        for (let from = 0; from < stored.length; from += READ_BLOCKS) {
+          const group = stored.slice(from, from + READ_BLOCKS);
+          const blocks = group.map((n) => this.#blocks[n]!);
+          yield* this.#fill(kind, visiting, blocks, read);
+          for (const [i, n] of group.entries()) if (visit(n, visiting[i]!)) return scan;
+          scan.settle?.();
         }
       } while (scan.again());
       return scan;
     } finally {
-      if (visiting !== undefined) this.#codes.free(kind, visiting);
+      for (const slot of visiting) this.#codes.free(kind, slot);
     }
   }
 
@@ -425,9 +494,24 @@ export class ResidentCodes {
     this.#skipped.set(id, "notFinite");
   }
 
-  #fill(kind: CodeKind, slot: number, { count, gone }: Block, codes: Uint8Array): void {
-    this.#codes.load(kind, slot, count, codes);
-    const slots: Slots = { codes: undefined, bits: undefined, [kind]: slot };
+  /**
+   * Reads codes of blocks into slots.
+   *
+   * @throws where they are not sound: what the slots then hold must not be looked at
+   */
+  *#fill(kind: CodeKind, slots: readonly number[], blocks: readonly Block[], read: ReadCodes): Steps<void> {
+    const stored: StoredCodes[] = [];
+    for (const { source } of blocks) stored.push(yield* read(source!, kind));
+    const saved = blocks.map(({ count: rows }, i) => ({ slot: slots[i]!, rows, bytes: stored[i]!.payload }));
+    this.#codes.load(kind, saved).forEach((sum, i) => {
+      stored[i]!.check(sum);
+    });
+    blocks.forEach(({ gone }, i) => {
+      this.#eraseGone({ codes: undefined, bits: undefined, [kind]: slots[i]! }, gone);
+    });
+  }
+
+  #eraseGone(slots: Slots, gone: Uint8Array): void {
     gone.forEach((bits, i) => {
       for (let rest = bits; rest !== 0; rest &= rest - 1)
         this.#codes.erase(slots, i * 8 + (31 - Math.clz32(rest & -rest)));
@@ -442,6 +526,7 @@ export class ResidentCodes {
       if (this.#isLoading && this.#segments.length === 0) this.beginSegment();
       open = this.#blocks.length;
       const ids = RowIds.open(capacity);
+      this.#idBytes += ids.bytes;
       this.#blocks.push({ ids, count: 0, slots, source: undefined, gone: new Uint8Array((capacity + 7) >> 3) });
       if (this.#isLoading) this.#segments.at(-1)!.to++;
       this.#open = open;

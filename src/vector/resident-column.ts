@@ -2,12 +2,19 @@ import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
-import { tableNameOf } from "../schema/names.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
-import { columnKey, Generations, isSameKinds } from "./generation.ts";
-import { BATCH_ROWS, type BreathingSteps, ColumnReader, type IndexedColumn, withoutPause } from "./indexed-column.ts";
+import { Generations, isSameKinds } from "./generation.ts";
+import {
+  BATCH_ROWS,
+  type BreathingSteps,
+  ColumnReader,
+  type HeldColumn,
+  heldKey,
+  type IndexedColumn,
+  withoutPause,
+} from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
 import { type ReadCodes, ResidentCodes } from "./resident-codes.ts";
@@ -56,7 +63,7 @@ interface Cached extends Held {
 }
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
-const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-4", () => new WeakMap());
+const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-5", () => new WeakMap());
 
 /** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
 const CHANGES_MIN = 1000;
@@ -67,6 +74,11 @@ export interface ResidentOptions {
   readonly budgetBytes: number;
   /** Whether codes on disk that are not kept in memory are looked at, too, where a generation is loaded. Default false. */
   readonly isChecked?: boolean;
+  /**
+   * Whether 1-bit codes are likely to be asked for, with `loadBits`: where not all codes of the column fit into the budget, they
+   * get room before the others, since without them all of them would be read for a query that one row answers. Default false.
+   */
+  readonly isApproximate?: boolean;
 }
 
 /**
@@ -77,20 +89,18 @@ export interface ResidentOptions {
  * left no trace but the number of that state. Inside a transaction that may have changed the schema there are no codes: it may
  * be rolled back, and the number be given out again.
  */
-export function* residentCodes(
-  connection: object,
-  column: IndexedColumn,
-  { budgetBytes, isChecked = false }: ResidentOptions,
-): Steps<Resident> {
+export function* residentCodes(connection: object, column: IndexedColumn, options: ResidentOptions): Steps<Resident> {
+  const { budgetBytes, isApproximate = false } = options;
   const { schemaVersion, isCommitted } = column.attachment;
   if (!isCommitted)
     return { refusal: "the schema was last changed inside a transaction that may still be open", needsFold: false };
   const current = yield* currentCodes(connection, column);
-  if (current && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
+  const isEnough = !isApproximate || !current?.codes || hasRoomForAll(current.codes, budgetBytes);
+  if (current && isEnough && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
   const caches = cachesOf(connection);
-  // What is there is of another state of the schema, of a history that is gone, or has outgrown its room.
+  // What is there is of another state of the schema, of a history that is gone, has outgrown its room or left none for 1-bit codes.
   for (const [key, cached] of caches) {
-    if (key === keyOf(column) || cached.schemaVersion !== schemaVersion) cached.drop();
+    if (key === column.key || cached.schemaVersion !== schemaVersion) cached.drop();
   }
   const cached: Cached = {
     codes: undefined,
@@ -113,6 +123,7 @@ export function* residentCodes(
     },
   };
   const room: Room = {
+    budgetBytes,
     begin: (codes) => {
       if (cached.codes === undefined) hold(cached);
       cached.codes = codes;
@@ -121,7 +132,7 @@ export function* residentCodes(
   };
   let isKept = true;
   try {
-    const opened = yield* openStored(connection, column, room, isChecked);
+    const opened = yield* openStored(connection, column, room, options);
     const isUsable = opened !== undefined && opened !== "damaged";
     Object.assign(cached, isUsable ? opened : yield* openTable(column, room));
     if (opened === "damaged") cached.needsFold = true;
@@ -136,7 +147,7 @@ export function* residentCodes(
   }
   cached.generation = (yield* new Generations(column).head())?.generation;
   cached.heldBytes = cached.bytes;
-  if (isKept) caches.set(keyOf(column), cached);
+  if (isKept) caches.set(column.key, cached);
   return residentOf(cached);
 }
 
@@ -150,9 +161,8 @@ export function* currentCodes(
   column: IndexedColumn,
   most = Number.POSITIVE_INFINITY,
 ): Steps<Resident | undefined> {
-  const { definition, attachment } = column;
+  const { attachment, key } = column;
   const caches = connections.get(connection);
-  const key = keyOf(column);
   const cached = caches?.get(key);
   if (!caches || !cached || cached.schemaVersion !== attachment.schemaVersion) return undefined;
   cached.usedAt = now();
@@ -162,14 +172,15 @@ export function* currentCodes(
     return head?.generation === cached.generation ? residentOf(cached) : undefined;
   }
   const worth = Math.max(CHANGES_MIN, Math.floor(codes.size * CHANGES_SHARE));
-  const change = yield* followLog(tableNameOf(definition.name, "log"), cached.cursor, Math.min(worth, most));
+  const change = yield* followLog(column.log, cached.cursor, Math.min(worth, most));
   if (change.type === "none") return residentOf(cached);
   if (change.type === "all" && !change.isUnknown && most < worth) return undefined;
   // Taken out until it is whole again: an error on the way must not leave half a patch behind.
   cached.drop();
   if (change.type !== "rows") return undefined;
   try {
-    yield* patch(codes, column, change.ids);
+    // Others make way for it as soon as it is back: see `isWithinBudget`.
+    yield* patch(codes, column, change.ids, { budgetBytes: cached.budgetBytes, has: () => true });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return undefined;
@@ -186,7 +197,7 @@ export function* currentCodes(
  * memory, wherever the codes of the others are, until they are part of a generation on disk.
  */
 function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes: number): Steps<boolean> {
-  const cached = connections.get(connection)!.get(keyOf(column))!;
+  const cached = connections.get(connection)!.get(column.key)!;
   const { bytes } = cached;
   const isSameBudget = cached.budgetBytes === budgetBytes;
   if (isSameBudget && bytes <= cached.heldBytes) return true;
@@ -202,9 +213,48 @@ function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes:
   return head?.generation === cached.generation;
 }
 
+/** Whether the codes that are in memory and those that are deferred fit into the budget together. */
+function hasRoomForAll(codes: ResidentCodes, budgetBytes: number): boolean {
+  return codes.deferredBytes === 0 || codes.bytes + codes.deferredBytes <= budgetBytes;
+}
+
+/**
+ * Reads the 1-bit codes of a generation into memory, as far as there is room, unless they are there: columns with codes for exact
+ * answers do without them until somebody asks for them.
+ *
+ * @param codes - from `residentCodes` or `currentCodes` of the same snapshot
+ * @throws {ChunkDamage}
+ * @throws {RangeError} when memory ends
+ */
+export function* loadBits(
+  connection: object,
+  column: IndexedColumn,
+  codes: ResidentCodes,
+  budgetBytes: number,
+): BreathingSteps<void> {
+  const cached = connections.get(connection)?.get(column.key);
+  if (cached?.codes !== codes) return;
+  yield* loadDeferred(column, codes, { budgetBytes, has: (bytes) => makeRoom(bytes, budgetBytes, cached) });
+  cached.heldBytes = cached.bytes;
+}
+
+function* loadDeferred(
+  column: IndexedColumn,
+  codes: ResidentCodes,
+  { budgetBytes, has }: Pick<Room, "budgetBytes" | "has">,
+): BreathingSteps<void> {
+  if (!codes.isDeferred("bits") || !hasRoomForAll(codes, budgetBytes)) return;
+  yield* codes.loadStored("bits", reading(column, codes), () => has(codes.slotBytes("bits")));
+}
+
+function reading(column: IndexedColumn, { space }: ResidentCodes): ReadCodes {
+  const generations = new Generations(column);
+  return (source, kind) => generations.codes(source, kind, space);
+}
+
 /** Notes how far the generation on disk goes. */
 export function noteStored(connection: object, column: IndexedColumn, storedTo: bigint): void {
-  const cached = connections.get(connection)?.get(keyOf(column));
+  const cached = connections.get(connection)?.get(column.key);
   if (!cached) return;
   cached.storedTo = storedTo;
   cached.needsFold = false;
@@ -216,12 +266,9 @@ export function forgetCodes(connection: object): void {
   connections.delete(connection);
 }
 
-/** What tells the caches of a connection from each other. */
-export type HeldColumn = Pick<IndexedColumn, "definition" | "column" | "shape" | "metric">;
-
 /** What a connection holds of a column, without looking at the database. */
 export function heldOf(connection: object, column: HeldColumn): ResidentCodes | undefined {
-  return connections.get(connection)?.get(keyOf(column))?.codes;
+  return connections.get(connection)?.get(heldKey(column))?.codes;
 }
 
 /**
@@ -236,6 +283,7 @@ export function* fitSpace(column: IndexedColumn): BreathingSteps<ColumnSpace> {
 }
 
 interface Room {
+  readonly budgetBytes: number;
   /** Says what is being filled. */
   begin(codes: ResidentCodes): void;
   /** Whether so many bytes may be added. */
@@ -250,9 +298,9 @@ function* openStored(
   connection: object,
   column: IndexedColumn,
   room: Room,
-  isChecked: boolean,
+  { isChecked = false, isApproximate = false }: ResidentOptions,
 ): Steps<Opened | "damaged" | undefined> {
-  const { definition, attachment } = column;
+  const { attachment } = column;
   const generations = new Generations(column);
   try {
     const head = yield* generations.head();
@@ -263,7 +311,7 @@ function* openStored(
     const rows = manifest.segments.reduce((sum, segment) => sum + segment.rows, 0);
     const most = Math.max(CHANGES_MIN, Math.floor(rows * CHANGES_SHARE));
     const cursor: LogCursor = [{ ...head.base, id: null }];
-    const change = yield* followLog(tableNameOf(definition.name, "log"), cursor, most);
+    const change = yield* followLog(column.log, cursor, most);
     if (change.type === "all" && change.isUnknown) throw new LogDamage();
     if (change.type === "all" || change.type === "lost") return undefined;
     const model = yield* generations.model(manifest.model);
@@ -279,14 +327,16 @@ function* openStored(
         codes.addStored(yield* generations.block(segment, block, space));
       }
     }
-    // Those of 1 bit first: they are few, and without them all of them would be read for a query that one row answers.
-    for (const kind of [...codes.kinds].reverse()) {
-      const read: ReadCodes = (source) => generations.codes(source, kind, space);
-      yield* codes.loadStored(kind, read, () => room.has(codes.slotBytes(kind)), isChecked);
+    const read = reading(column, codes);
+    const [first, ...others] = codes.kinds;
+    const kinds = isApproximate && !hasRoomForAll(codes, room.budgetBytes) ? [...others, first!] : [first!];
+    for (const kind of kinds) {
+      yield* withoutPause(codes.loadStored(kind, read, () => room.has(codes.slotBytes(kind))));
     }
+    if (isChecked) yield* codes.checkStored(read);
     for (const [id, why] of manifest.skipped) codes.skip(id, why);
     codes.finishLoad();
-    if (change.type === "rows") yield* patch(codes, column, change.ids);
+    if (change.type === "rows") yield* patch(codes, column, change.ids, room);
     return { codes, cursor: change.type === "rows" ? change.cursor : cursor, storedTo: head.base.seq };
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
@@ -314,7 +364,7 @@ export function reportDamage(
 /** The codes of all rows, read from the table. */
 function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
   const { definition } = column;
-  const start = yield* followLog(tableNameOf(definition.name, "log"), undefined, 0);
+  const start = yield* followLog(column.log, undefined, 0);
   if (start.type !== "all") {
     const isCleared = start.type === "lost" && start.isCleared;
     return {
@@ -348,8 +398,19 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
   return { codes, cursor: start.cursor, storedTo: undefined, fittedRows: codes.size };
 }
 
-function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bigint>): Steps<void> {
+function* patch(
+  codes: ResidentCodes,
+  column: IndexedColumn,
+  ids: ReadonlySet<bigint>,
+  room: Pick<Room, "budgetBytes" | "has">,
+): Steps<void> {
   const reader = new ColumnReader(column);
+  try {
+    if (codes.isCrowded(ids.size)) yield* withoutPause(loadDeferred(column, codes, room));
+  } catch (error) {
+    // It matters to those who ask for 1-bit codes: they will find it, too.
+    if (!(error instanceof ChunkDamage)) throw error;
+  }
   const changed = [...ids];
   for (let i = 0; i < changed.length; i += BATCH_ROWS) {
     const batch = changed.slice(i, i + BATCH_ROWS);
@@ -363,11 +424,6 @@ function* patch(codes: ResidentCodes, column: IndexedColumn, ids: ReadonlySet<bi
 
 function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {
   return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows } : { refusal, needsFold };
-}
-
-function keyOf(column: HeldColumn): string {
-  const { shape, metric } = column;
-  return `${shape.element} ${shape.dimensions} ${metric} ${columnKey(column)}`;
 }
 
 function cachesOf(connection: object): Map<string, Cached> {

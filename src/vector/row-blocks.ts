@@ -1,4 +1,5 @@
 import { codecOf } from "../codec/codec.ts";
+import { checksum } from "../kernel/checksum.ts";
 import {
   blockRows,
   CodeBlocks,
@@ -40,6 +41,13 @@ export function savedBytes(space: ColumnSpace, kind: CodeKind, rows: number): nu
 export function spaceBlockRows(space: ColumnSpace): number {
   const bits = space.oneBit ? oneBitRowBytes(space.oneBit.shape.width) : 0;
   return blockRows(Math.max(rowBytes(space), bits));
+}
+
+/** What is to be loaded into a slot. */
+export interface SavedRows {
+  readonly slot: number;
+  readonly rows: number;
+  readonly bytes: Uint8Array;
 }
 
 /** Blocks of rows with all codes a column has: those for exact answers, those of 1 bit, or both, each in slots of their own. */
@@ -135,9 +143,18 @@ export class RowBlocks {
     return this.#of(kind).save(slot, rows);
   }
 
-  /** Fills the first `rows` rows of a slot from what `save` gave; the length is the caller's to check. */
-  load(kind: CodeKind, slot: number, rows: number, bytes: Uint8Array): void {
-    this.#of(kind).load(slot, rows, bytes);
+  /**
+   * Fills slots from what `save` gave of so many rows; the length is the caller's to check.
+   *
+   * @returns the checksums of these bytes
+   */
+  load(kind: CodeKind, saved: readonly SavedRows[]): number[] {
+    const blocks = this.#of(kind);
+    for (const { slot, rows, bytes } of saved) blocks.load(slot, rows, bytes);
+    // A full slot holds the bytes as they were saved. They are in the caches now, and several are hashed in the time of one.
+    const full = saved.filter(({ rows }) => rows === this.capacity);
+    const sums = blocks.checksums(full.map(({ slot }) => slot)).values();
+    return saved.map(({ rows, bytes }) => (rows === this.capacity ? sums.next().value! : checksum(bytes)));
   }
 
   scan(input: ScanInput): Scan {

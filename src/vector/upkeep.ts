@@ -2,8 +2,7 @@ import type { Driver } from "../driver/driver.ts";
 import { maintenanceOf, reportOnce, reportQuietly } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { clearLeftOvers, Fold, type FoldResult } from "./fold.ts";
-import { columnKey } from "./generation.ts";
-import { type IndexedColumn, indexedColumnOf } from "./indexed-column.ts";
+import { columnKey, type IndexedColumn, indexedColumnOf } from "./indexed-column.ts";
 import { noteStored, type Resident, reportDamage } from "./resident-column.ts";
 
 /** A fold that waits for its next slice. */

@@ -1,8 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type BlockShape, type CodedQuery, type ScanInput, wasmCodeKernel } from "../../src/kernel/code-scan.ts";
+import {
+  type BlockShape,
+  CodeBlocks,
+  type CodedQuery,
+  type ScanInput,
+  wasmCodeKernel,
+} from "../../src/kernel/code-scan.ts";
 import type { RowCode } from "../../src/kernel/coder.ts";
 import { roundUp } from "../../src/kernel/module.ts";
+import { scalarChecksum } from "../../src/kernel/scalar-checksum.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
 import { CodeRows } from "../helpers/code-rows.ts";
 import { seeded } from "../helpers/databases.ts";
@@ -231,4 +238,24 @@ test.each([0, 16])("a scan gives up when more rows survive than were asked for; 
   const scan = (most: number) => wasm.scan({ query, k: 1, floor: Number.NEGATIVE_INFINITY, most });
   expect(scan(49)).toBeUndefined();
   expect(scan(50)!.rows).toHaveLength(50);
+});
+
+test.each([
+  [16, 0],
+  [96, 288],
+  [0, 0],
+])("checksums of full slots of %i and %i bytes a row are those of what they save", (headBytes, tailBytes) => {
+  const random = seeded(headBytes);
+  for (const kernel of [wasmCodeKernel()!, scalarCodeKernel()]) {
+    const blocks = new CodeBlocks({ headBytes, tailBytes }, kernel, 4);
+    const bytes = (length: number) => Uint8Array.from({ length }, () => random() * 256);
+    const slots = [0, 1, 2].map(() => blocks.take());
+    for (const slot of slots) {
+      for (let row = 0; row < 4; row++) {
+        const params = Float32Array.from({ length: 6 }, random);
+        blocks.write(slot, row, { head: bytes(headBytes), tail: bytes(tailBytes), params });
+      }
+    }
+    expect(blocks.checksums([2, 0, 1])).toEqual([2, 0, 1].map((slot) => scalarChecksum(blocks.save(slot, 4))));
+  }
 });

@@ -1,6 +1,6 @@
 import { and, eq, gt } from "drizzle-orm";
-import { expect, test, vi } from "vitest";
-import { configure, optimize, release } from "../../src/index.ts";
+import { describe, expect, test, vi } from "vitest";
+import { configure, nearest, optimize, release, status } from "../../src/index.ts";
 import { type Held, hold, makeRoom, now } from "../../src/vector/memory.ts";
 import { heldOf } from "../../src/vector/resident-column.ts";
 import { App, type Connection } from "../helpers/folding.ts";
@@ -155,4 +155,138 @@ test("rows that come drive out what others hold, and another budget counts from 
   // Its new block takes the room of the other's.
   app.expectExact(a, { queries: 1 });
   expect([held(a) !== undefined, held(b) !== undefined]).toEqual([true, false]);
+});
+
+describe("1-bit codes beside those for exact answers", () => {
+  /** Asks for a recall below 1, and tells how it was answered. */
+  const asked = (app: App, { db }: Connection) =>
+    nearest(db, app.table.v, [1, 2, 3, 4, 5, 6, 7, 8], { recall: 0.9 } as object).explain();
+  const likely = { plan: "1-bit scan", fallback: null };
+  /** Bytes of a row in either kind: codes of 16 bytes with 3 numbers, bits padded to 32 dimensions with 3 numbers. */
+  const [codeBytes, bitBytes] = [16 + 12, 4 + 12];
+  const blocks = Math.ceil(ROWS / 4096) * 4096;
+
+  test("are read when a recall below 1 is first asked for", () => {
+    const app = new App({ rows: ROWS });
+    fold(app.first);
+    const connection = app.connect();
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(held(connection)).toMatchObject({
+      bytes: blocks * codeBytes,
+      streamed: 0,
+      deferredBytes: blocks * bitBytes,
+    });
+    expect((status(connection.db, app.index) as any).vectors[0].resident).toMatchObject({ rows: ROWS, streamed: 0 });
+
+    expect(asked(app, connection)).toMatchObject(likely);
+    const whole = { bytes: blocks * (codeBytes + bitBytes), streamed: 0, deferredBytes: 0 };
+    expect(held(connection)).toMatchObject(whole);
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(held(connection)).toMatchObject(whole);
+  });
+
+  test("get room before the others where there is not enough for both", () => {
+    const app = new App({ rows: ROWS });
+    fold(app.first);
+    const memoryBudget = 4096 * (3 * codeBytes + 2 * bitBytes);
+    const connection = app.connect({}, { memoryBudget });
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(held(connection)).toMatchObject({ bytes: blocks * codeBytes, streamed: 0 });
+    expect(asked(app, connection)).toMatchObject(likely);
+    // Three blocks of bits leave room for two of the others.
+    const bytes = 4096 * (2 * codeBytes + 3 * bitBytes);
+    expect(held(connection)).toMatchObject({ bytes, streamed: 1, deferredBytes: 0 });
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(held(connection)!.bytes).toBe(bytes);
+    // Had it been asked first.
+    const other = app.connect({}, { memoryBudget });
+    expect(asked(app, other)).toMatchObject(likely);
+    expect(held(other)).toMatchObject({ bytes, streamed: 1, deferredBytes: 0 });
+  });
+
+  test("are not read for a few rows that have changed, which get new places; for many they are", () => {
+    const app = new App({ rows: ROWS });
+    fold(app.first);
+    const connection = app.connect();
+    app.expectExact(connection);
+    app.put(100, 150);
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    const moved = blocks * codeBytes + 4096 * (codeBytes + bitBytes);
+    expect(held(connection)).toMatchObject({ bytes: moved + 4096 * 8, deferredBytes: blocks * bitBytes, size: ROWS });
+    // A new connection finds the changes in the log, and does the same.
+    const other = app.connect();
+    expect(app.expectExact(other)).toMatchObject(certified);
+    expect(held(other)!.bytes).toBe(held(connection)!.bytes);
+
+    app.put(1000, 1200);
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(held(connection)).toMatchObject({
+      bytes: moved + 4096 * 8 + blocks * bitBytes,
+      deferredBytes: 0,
+      size: ROWS,
+    });
+    expect(asked(app, connection)).toMatchObject(likely);
+  });
+
+  test("of rows read from the table are made at once: there is nothing to read them from", () => {
+    const app = new App({ rows: 3000 });
+    app.expectExact(app.first);
+    expect(held(app.first)!.deferredBytes).toBe(0);
+    expect(asked(app, app.first)).toMatchObject(likely);
+  });
+
+  const bitsOnDisk = ({ client }: Connection) =>
+    client
+      .prepare(
+        "SELECT substr(bytes, 49) FROM _dv_ix_chunks WHERE substr(bytes, 7, 1) = x'05' ORDER BY generation, part",
+      )
+      .pluck()
+      .all();
+
+  test("are read by a fold of all rows, which copies them", () => {
+    const app = new App({ rows: ROWS });
+    fold(app.first);
+    const connection = app.connect();
+    app.expectExact(connection);
+    // The first row changes; the blocks behind its own stay as they are.
+    app.put(0, 1);
+    const before = bitsOnDisk(connection);
+    expect(fold(connection, { isWhole: true })).toMatchObject({ outcome: "folded", rows: ROWS });
+    expect(bitsOnDisk(connection).slice(1)).toEqual(before.slice(1));
+    expect(held(connection)!.deferredBytes).toBe(0);
+    for (const each of [connection, app.connect()]) {
+      expect(app.expectExact(each)).toMatchObject(certified);
+      expect(asked(app, each)).toMatchObject(likely);
+    }
+  });
+
+  test("are those of the next generation where theirs has been cleared away meanwhile", () => {
+    const app = new App({ rows: ROWS });
+    fold(app.first);
+    const connection = app.connect();
+    app.expectExact(connection);
+    app.put(0, 1);
+    app.expectExact(connection);
+    fold(app.first, { isWhole: true });
+    expect(asked(app, connection)).toMatchObject(likely);
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(held(connection)).toMatchObject({ bytes: blocks * (codeBytes + bitBytes), deferredBytes: 0 });
+    expect(connection.events).toEqual([]);
+  });
+
+  test("that are damaged trouble nobody who does not need them", () => {
+    const app = new App({ rows: ROWS });
+    fold(app.first);
+    app.first.client.exec("UPDATE _dv_ix_chunks SET bytes = zeroblob(60) WHERE substr(bytes, 7, 1) = x'05'");
+    const connection = app.connect();
+    app.expectExact(connection);
+    app.put(1000, 1300);
+    expect(app.expectExact(connection)).toMatchObject(certified);
+    expect(connection.events).toEqual([]);
+    // A fold that does not look at everything makes them anew.
+    expect(fold(connection, { isWhole: true })).toMatchObject({ outcome: "folded", rows: ROWS });
+    const after = app.connect();
+    expect(asked(app, after)).toMatchObject(likely);
+    expect([...connection.events, ...after.events]).toEqual([]);
+  });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { encodeVector } from "../../src/codec/codec.ts";
 import { atOnce } from "../../src/kernel/breathing.ts";
 import { GROUP_ROWS, OneBitBlocks, oneBitBytes, wasmOneBitKernel } from "../../src/kernel/one-bit.ts";
+import { scalarChecksum } from "../../src/kernel/scalar-checksum.ts";
 import { scalarOneBitKernel } from "../../src/kernel/scalar-one-bit.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { calibrate, deviations, factorFor } from "../../src/vector/calibration.ts";
@@ -144,6 +145,7 @@ describe.each([
       for (let row = 0; row < 64; row++) other.copy(slot, row, blocks, 1, row);
       expect(other.save(slot, 64)).toEqual(saved);
       expect(saved.length).toBe(oneBitBytes(blocks.shape.width, 64));
+      expect(blocks.checksums([1, 0])).toEqual([saved, blocks.save(0, 64)].map(scalarChecksum));
       // Thirty rows take a whole group of bits.
       other.load(slot, 30, blocks.save(0, 30));
       expect(other.save(slot, 30)).toEqual(blocks.save(0, 30));

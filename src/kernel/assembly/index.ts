@@ -132,6 +132,7 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
   }
 }
 
+export { ascend, hash } from "./checksum";
 export { codeRows, rotate } from "./coding";
 export { products } from "./matrix";
 export { codeOneBit, rotateOneBit, scanOneBit, settleOneBit } from "./one-bit";
