@@ -210,12 +210,16 @@ function queriesOf({ shape, metric, centre, head, coder, mirrors = 0 }: QueryInp
     const q = codecOf(element).decode(encoded);
     const unit = isCosine ? inverse(normOf(q)) : 1;
     const p = new Float64Array(dimensions);
-    for (let i = 0; i < dimensions; i++) p[i] = q[i]! * unit - (metric === "l2" ? centre[i]! : 0);
-    const norm = normOf(p) * (1 + 2 * gamma);
     let towardsCentre = 0;
-    for (let i = 0; i < dimensions; i++) towardsCentre += p[i]! * centre[i]!;
-    const r = p.slice();
-    coder?.rotate(r);
+    for (let i = 0; i < dimensions; i++) {
+      const value = q[i]! * unit - (metric === "l2" ? centre[i]! : 0);
+      p[i] = value;
+      towardsCentre += value * centre[i]!;
+    }
+    const norm = normOf(p) * (1 + 2 * gamma);
+    // Rotated where it stands.
+    coder?.rotate(p);
+    const r = p;
     const rounding = (1 + 2 * mirrors) * gamma * norm;
     // int8 queries are their own weights.
     const step = element === "int8" ? unit : undefined;
@@ -279,9 +283,10 @@ function weigh(
 ): Weighed {
   let largest = 0;
   let sum = 0;
-  for (const value of r) {
-    largest = Math.max(largest, Math.abs(value));
-    sum += Math.abs(value);
+  for (let i = 0; i < r.length; i++) {
+    const size = Math.abs(r[i]!);
+    if (size > largest) largest = size;
+    sum += size;
   }
   // A weight is half off at most, so that all of them stay below the sum, too.
   const step = given ?? Math.max(largest / WEIGHT_MAX, sum / (WEIGHTS_SUM_MAX - 2 * r.length));
