@@ -33,5 +33,9 @@ export const float32: Codec<ElementArray["float32"]> = {
     for (let i = 0; i < decoded.length; i++) decoded[i] = view.getFloat32(i * 4, true);
     return decoded;
   },
+  view(bytes) {
+    const isAligned = IS_LITTLE_ENDIAN && bytes.byteOffset % 4 === 0 && bytes.byteLength % 4 === 0;
+    return isAligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : float32.decode(bytes);
+  },
   toNumbers: (decoded) => Array.from(decoded),
 };

@@ -215,8 +215,8 @@ interface Scanned {
 function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scanned | Refusal> {
   const { codes, encoded } = base;
   if (!codes.space.isExact) return { refusal: "the index keeps 1-bit codes alone" };
-  const scan: CodeScan = { ...base, query: codes.space.query(encoded) };
-  const { query } = scan;
+  const query = codes.space.query(encoded);
+  const scan: CodeScan = Object.assign(base, { query });
   const walked =
     matching &&
     (yield* walk(scan, matching, {

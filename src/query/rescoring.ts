@@ -30,8 +30,8 @@ export interface Bounds {
 }
 
 /**
- * The statement that reads vectors of a column by our ids, a JSON array: id and vector, and behind them the key where that is not the
- * id.
+ * The statement that reads vectors of a column by our ids, a JSON array, in its order: id and vector, and behind them the key where
+ * that is not the id. SQLite takes the tables of a CROSS JOIN as they stand.
  *
  * @param keys - the parts of the key, by their names in the database
  */
@@ -39,7 +39,7 @@ export function vectorsSql({ definition, table, column }: IndexedColumn, keys: r
   const { id, rows, map } = identityOf(definition, table);
   const parts = map ? keys.map((name) => `r.${identifier(name)}`) : [];
   const selected = [id, `r.${identifier(column)}`, ...parts].join(", ");
-  return `SELECT ${selected} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
+  return `SELECT ${selected} FROM json_each(?) AS j CROSS JOIN ${rows} WHERE ${id} = j.value`;
 }
 
 /** Survivors whose vectors are read by one statement. */
@@ -94,7 +94,6 @@ export class Rescoring {
     if (survivors.length === 0) return;
     const rows: Row[] = yield { type: "rows", sql: this.sql, params: [`[${survivors.map(({ id }) => id).join(",")}]`] };
     this.rescored += rows.length;
-    const uppers = new Map(survivors.map(({ id, upper }) => [id, upper]));
     const blobs = rows.map((row) => row[1]);
     const isWhole = (blob: unknown): blob is Uint8Array =>
       blob instanceof Uint8Array && blob.byteLength === this.#bytes;
@@ -108,11 +107,17 @@ export class Rescoring {
         const row = rows[from + at]!;
         const id = row[0] as bigint;
         const distance = distances[at]!;
-        const isWithin = !this.#bounds.isProven || uppers.get(id)! >= this.#bounds.floorOf(distance);
+        const isWithin = !this.#bounds.isProven || upperOf(survivors, from + at, id) >= this.#bounds.floorOf(distance);
         if (!Number.isFinite(distance) || !isWithin)
           throw new CodesContradicted("a row lies nearer than its code says");
         if (distance <= this.#nearest.bound) this.#nearest.offer(distance, row.length > 2 ? row.slice(2) : [id]);
       }
     }
   }
+}
+
+/** Rows come in the order in which they are asked for, as far as SQLite's promises go in practice: looked for where they do not. */
+function upperOf(survivors: readonly Survivor[], at: number, id: bigint): number {
+  const { upper } = survivors[at]!.id === id ? survivors[at]! : survivors.find((survivor) => survivor.id === id)!;
+  return upper;
 }

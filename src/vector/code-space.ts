@@ -205,11 +205,12 @@ function queriesOf({ shape, metric, centre, head, coder, mirrors = 0 }: QueryInp
   const isCosine = metric === "cosine";
   const gamma = gammaOf(dimensions);
   const centreNorm = normOf(centre);
+  /** Of one query after the other: p, and then r. */
+  const p = new Float64Array(dimensions);
 
   return (encoded) => {
-    const q = codecOf(element).decode(encoded);
+    const q = codecOf(element).view(encoded);
     const unit = isCosine ? inverse(normOf(q)) : 1;
-    const p = new Float64Array(dimensions);
     let towardsCentre = 0;
     for (let i = 0; i < dimensions; i++) {
       const value = q[i]! * unit - (metric === "l2" ? centre[i]! : 0);
