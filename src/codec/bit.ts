@@ -17,5 +17,6 @@ export const bit: Codec<ElementArray["bit"]> = {
     return bytes;
   },
   decode: (bytes) => Uint8Array.from(bytes),
+  view: (bytes) => bytes,
   toNumbers: (decoded) => Array.from({ length: decoded.length * 8 }, (_, i) => (decoded[i >> 3]! >> (i & 7)) & 1),
 };

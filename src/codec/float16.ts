@@ -27,6 +27,7 @@ export const float16: Codec<ElementArray["float16"]> = {
     for (let i = 0; i < decoded.length; i++) decoded[i] = fromHalf(view.getUint16(i * 2, true));
     return decoded;
   },
+  view: (bytes) => float16.decode(bytes),
   toNumbers: (decoded) => Array.from(decoded),
 };
 

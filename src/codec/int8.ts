@@ -13,5 +13,6 @@ export const int8: Codec<ElementArray["int8"]> = {
     return new Uint8Array(bytes.buffer);
   },
   decode: (bytes) => new Int8Array(Uint8Array.from(bytes).buffer),
+  view: (bytes) => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
   toNumbers: (decoded) => Array.from(decoded),
 };

@@ -155,6 +155,17 @@ export interface Session {
  */
 export function driverOf(db: DbLike): Driver {
   const session = (db as { session?: Session } | null | undefined)?.session;
+  const known = session && drivers.get(session);
+  if (known && known.db === db) return known.driver;
+  const driver = newDriver(db, session);
+  drivers.set(session!, { db, driver });
+  return driver;
+}
+
+/** The drivers of sessions that have one: a handle on a database, or a transaction, has the same as long as it lives. */
+const drivers = new WeakMap<Session, { readonly db: DbLike; readonly driver: Driver }>();
+
+function newDriver(db: DbLike, session: Session | undefined): Driver {
   const kind = (session?.constructor as { [entityKind]?: string } | undefined)?.[entityKind];
   if (session && kind === "BetterSQLiteSession" && isAlive(session, "prepare")) return betterSqlite3(db, session);
   if (session && kind === "LibSQLSession" && isAlive(session, "execute")) return libsql(db, session);

@@ -117,7 +117,7 @@ const GROUP_ROWS = 4;
 const PIECE_BYTES = 16;
 const NO_BYTES = new Uint8Array();
 const NO_PARAMS = new Float32Array(4);
-const STATE_BYTES = 80;
+const STATE_BYTES = 160;
 const FOUND_BYTES = 16;
 /** Rows that are looked at for the sake of the threshold: those with the best estimates so far, at least so many. */
 const BESTS_MIN = 32;

@@ -2,7 +2,7 @@ import { foldName } from "../schema/names.ts";
 
 /** A name as SQL: `"docs"`. SQLite writes names so itself when it rewrites a trigger after a rename. */
 export function identifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+  return name.includes('"') ? `"${name.replaceAll('"', '""')}"` : `"${name}"`;
 }
 
 /** A text as SQL: `'it''s'`. */

@@ -1,32 +1,23 @@
 import type { Attachment } from "../change/attachment.ts";
-import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Row, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
-import { columnName } from "../migration/definition.ts";
-import { isSameName } from "../schema/names.ts";
 import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
 import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
-import { type IndexedColumn, indexedColumnOf, withoutPause } from "../vector/indexed-column.ts";
+import { type IndexedColumn, withoutPause } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
 import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
 import { forgetCodes, loadBits, type Resident, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import type { CodeKind } from "../vector/row-blocks.ts";
 import { considerFold } from "../vector/upkeep.ts";
-import type { Found, RowsSkipped } from "./found.ts";
+import type { Found, Refusal, RowsSkipped } from "./found.ts";
 import { Matching } from "./matching.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import { BATCH_ROWS, type Bounds, CodesContradicted, Rescoring } from "./rescoring.ts";
 import type { Values } from "./search-query.ts";
-
-/** Why a plan gives no answer. */
-export interface Refusal {
-  readonly refusal: string;
-  /** Whether the codes contradict the table, which they never should. */
-  readonly isFault?: boolean;
-}
+import { type Searched, searchedColumn } from "./searched-column.ts";
 
 export interface CertifiedInput {
   readonly request: NearestRequest;
@@ -101,20 +92,21 @@ const WALK_MARGIN = 1.5;
  */
 export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const { driver } = input;
-  const column = indexedColumn(input);
-  if ("refusal" in column) return column;
+  const searched = searchedColumn(input);
+  if ("refusal" in searched) return searched;
+  const { column } = searched;
   const refusal = yield* input.codes.refusal(() => shadowOf(column));
   if (refusal) return refusal;
 
   try {
-    return yield* scanCodes(input, column, false);
+    return yield* scanCodes(input, searched, false);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     // Codes that are read from disk are gone: another generation is current, or something is wrong with this one.
     input.codes.forget(driver.connection);
   }
   try {
-    return yield* scanCodes(input, column, true);
+    return yield* scanCodes(input, searched, true);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     input.codes.forget(driver.connection);
@@ -135,7 +127,7 @@ function* shadowOf({ table }: IndexedColumn): Steps<Refusal | undefined> {
 /** @param isChecked - whether codes on disk that are not kept in memory are looked at first */
 function* scanCodes(
   { request, driver, db, values, codes: once, recall, isReadOnly }: CertifiedInput,
-  column: IndexedColumn,
+  { column, sql }: Searched,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
   const encoded = request.query(values);
@@ -159,7 +151,7 @@ function* scanCodes(
     maxDistance: request.maxDistance,
     wanted: request.offset + request.limit,
     read: (source, kind) => generations.codes(source, kind, space),
-    rescoring: (k, bounds) => Rescoring.begin({ request, column, db, encoded, bounds, k }),
+    rescoring: (k, bounds) => Rescoring.begin({ request, sql, encoded, bounds, k }),
   };
   try {
     if (isLikelyEnough) yield* withoutPause(loadBits(connection, column, codes, budgetBytes));
@@ -226,8 +218,8 @@ interface Scanned {
 function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scanned | Refusal> {
   const { codes, encoded } = base;
   if (!codes.space.isExact) return { refusal: "the index keeps 1-bit codes alone" };
-  const scan: CodeScan = { ...base, query: codes.space.query(encoded) };
-  const { query } = scan;
+  const query = codes.space.query(encoded);
+  const scan: CodeScan = Object.assign(base, { query });
   const walked =
     matching &&
     (yield* walk(scan, matching, {
@@ -467,29 +459,6 @@ const NOTHING_FOUND: CodesFound = { survivors: [], threshold: Number.NEGATIVE_IN
 
 function mostSurvivors({ size }: ResidentCodes): number {
   return Math.max(SURVIVORS_MIN, Math.floor(size * SURVIVORS_SHARE));
-}
-
-/** The column as the index knows it, unless what is asked is not what is indexed. */
-function indexedColumn({ request, attachment, db, recall }: CertifiedInput): IndexedColumn | Refusal {
-  const { table, record } = attachment;
-  const definition = record.definition;
-  if (!definition || !table) return { refusal: "the index cannot be read" };
-  const casing = casingOf(db);
-  const name = columnName(request.column, casing);
-  const declared = definition.vectors.find(({ column }) => isSameName(column, name));
-  const { dimensions, element } = request.shape;
-  if (declared?.dimensions !== dimensions || declared.element !== element) {
-    return { refusal: "the index was made for vectors of another shape" };
-  }
-  if (declared.metric !== request.metric) return { refusal: `the index measures by ${declared.metric}` };
-  const keys = request.keyed.key.map((part) => columnName(part, casing));
-  const isSameKey =
-    keys.length === table.key.length && keys.every((key) => table.key.some(({ column }) => isSameName(column, key)));
-  if (!isSameKey) return { refusal: "the schema declares another primary key than the database has" };
-  if (!declared.exact && declared.element !== "bit" && recall === 1) {
-    return { refusal: "the index keeps 1-bit codes alone: ask for a recall below 1 to have them used" };
-  }
-  return indexedColumnOf(attachment, declared) ?? { refusal: "the index is not attached" };
 }
 
 function countOf(skips: Iterable<Skip>): RowsSkipped {

@@ -141,5 +141,12 @@ export function attach<TCandidate extends Keyed, TExtra extends object>(
   candidates: readonly TCandidate[],
   extra: (candidate: TCandidate) => TExtra,
 ): (Record<string, unknown> & TExtra)[] {
-  return rows.map(({ [RANK]: rank, ...row }) => ({ ...row, ...extra(candidates[Number(rank)]!) }));
+  return rows.map((row) => {
+    const added: Record<string, unknown> = extra(candidates[Number(row[RANK])]!) as Record<string, unknown>;
+    // Several times as fast as to take a row apart and spread the rest.
+    const hit: Record<string, unknown> = {};
+    for (const name in row) if (name !== RANK) hit[name] = row[name];
+    for (const name in added) hit[name] = added[name];
+    return hit as Record<string, unknown> & TExtra;
+  });
 }

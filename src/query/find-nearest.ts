@@ -46,7 +46,7 @@ function* fromCodes(
   input: Omit<CertifiedInput, "attachment">,
   attachment: Attachment | undefined,
 ): Steps<Chosen | Unanswered> {
-  const { request, driver, recall } = input;
+  const { request, driver, db, values, codes, recall, isReadOnly } = input;
   const index = attachment?.name ?? null;
   // A query of no rows reads none.
   if (!attachment || request.limit === 0) return { index, recall, fallback: null };
@@ -63,8 +63,9 @@ function* fromCodes(
   }
   // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
   if (driver.kind === "async") return { index, recall, fallback: null };
-  const found = yield* certifiedScan({ ...input, attachment });
-  if (!("refusal" in found)) return { ...found, index, recall, fallback: null };
+  const found = yield* certifiedScan({ request, driver, db, values, codes, recall, isReadOnly, attachment });
+  // To spread so many fields takes 2 µs, to add three a twentieth.
+  if (!("refusal" in found)) return Object.assign(found, { index, recall, fallback: null });
   if (found.isFault) {
     reportOnce(driver.connection, {
       code: "FALLBACK",

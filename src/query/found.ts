@@ -23,3 +23,10 @@ export interface Found {
   bytesRead: number;
   ms: { catchUp: number; scan: number; score: number };
 }
+
+/** Why a plan gives no answer. */
+export interface Refusal {
+  readonly refusal: string;
+  /** Whether the codes contradict the table, which they never should. */
+  readonly isFault?: boolean;
+}

@@ -32,11 +32,13 @@ export class NearestRequest {
   readonly #query: (values: Values) => Uint8Array;
 
   constructor(column: AnyVectorColumn, query: unknown, given: unknown) {
-    this.keyed = tableOfVector(column);
+    const { keyed, label, shape } = declaredColumn(column);
     this.column = column;
-    this.label = columnLabel(column);
-    const { metric: declared, ...shape } = configOf(column)!;
+    this.keyed = keyed;
+    this.label = label;
     this.shape = shape;
+    // The index that declares it may be declared later than the column.
+    const declared = configOf(column)!.metric;
     const options = knownOptions<NearestOptions<AnyVectorColumn, unknown>>(given, "nearest", OPTIONS);
     this.metric = checkMetric(options.metric === undefined ? declared : options.metric, shape.element, this.label);
     this.where = condition(options.where);
@@ -67,4 +69,20 @@ export class NearestRequest {
   #encode(query: unknown): Uint8Array {
     return encodeQuery(query, this.shape, this.metric, this.label);
   }
+}
+
+/** What a column alone decides. */
+type DeclaredColumn = Pick<NearestRequest, "keyed" | "label" | "shape">;
+
+/** A declared column does not change. */
+const declaredColumns = new WeakMap<AnyVectorColumn, DeclaredColumn>();
+
+function declaredColumn(column: AnyVectorColumn): DeclaredColumn {
+  const known = declaredColumns.get(column);
+  if (known) return known;
+  const keyed = tableOfVector(column);
+  const { dimensions, element } = configOf(column)!;
+  const found = { keyed, label: columnLabel(column), shape: { dimensions, element } };
+  declaredColumns.set(column, found);
+  return found;
 }

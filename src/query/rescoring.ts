@@ -1,8 +1,6 @@
 import { vectorBytes } from "../codec/codec.ts";
-import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Row, Steps } from "../driver/driver.ts";
+import type { Row, Steps } from "../driver/driver.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
-import { columnName } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { IndexedColumn } from "../vector/indexed-column.ts";
@@ -15,8 +13,8 @@ export class CodesContradicted extends Error {}
 
 export interface RescoringInput {
   readonly request: NearestRequest;
-  readonly column: IndexedColumn;
-  readonly db: DbLike;
+  /** From `vectorsSql`. */
+  readonly sql: string;
   /** The query as the column stores it. */
   readonly encoded: Uint8Array;
   readonly bounds: Bounds;
@@ -31,12 +29,24 @@ export interface Bounds {
   floorOf(distance: number): number;
 }
 
+/**
+ * The statement that reads vectors of a column by our ids, a JSON array, in its order: id and vector, and behind them the key where
+ * that is not the id. SQLite takes the tables of a CROSS JOIN as they stand.
+ *
+ * @param keys - the parts of the key, by their names in the database
+ */
+export function vectorsSql({ definition, table, column }: IndexedColumn, keys: readonly string[]): string {
+  const { id, rows, map } = identityOf(definition, table);
+  const parts = map ? keys.map((name) => `r.${identifier(name)}`) : [];
+  const selected = [id, `r.${identifier(column)}`, ...parts].join(", ");
+  return `SELECT ${selected} FROM json_each(?) AS j CROSS JOIN ${rows} WHERE ${id} = j.value`;
+}
+
 /** Survivors whose vectors are read by one statement. */
 export const BATCH_ROWS = 256;
 
 /** Reads the vectors of rows that their codes leave in doubt, scores them by the reference and keeps the `k` nearest. */
 export class Rescoring {
-  /** Reads id, vector and key of rows by their ids, a JSON array. */
   readonly sql: string;
   rescored = 0;
   readonly #nearest: NearestRows;
@@ -44,10 +54,8 @@ export class Rescoring {
   readonly #bounds: Bounds;
   readonly #bytes: number;
 
-  private constructor({ request, column, db, encoded, bounds }: RescoringInput, nearest: NearestRows) {
-    const { id, rows } = identityOf(column.definition, column.table);
-    const keys = request.keyed.key.map((part) => `r.${identifier(columnName(part, casingOf(db)))}`);
-    this.sql = `SELECT ${[id, `r.${identifier(column.column)}`, ...keys].join(", ")} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?))`;
+  private constructor({ request, sql, encoded, bounds }: RescoringInput, nearest: NearestRows) {
+    this.sql = sql;
     this.#nearest = nearest;
     this.#scorer = scorerFor({ shape: request.shape, metric: request.metric, query: encoded });
     this.#bounds = bounds;
@@ -86,7 +94,6 @@ export class Rescoring {
     if (survivors.length === 0) return;
     const rows: Row[] = yield { type: "rows", sql: this.sql, params: [`[${survivors.map(({ id }) => id).join(",")}]`] };
     this.rescored += rows.length;
-    const uppers = new Map(survivors.map(({ id, upper }) => [id, upper]));
     const blobs = rows.map((row) => row[1]);
     const isWhole = (blob: unknown): blob is Uint8Array =>
       blob instanceof Uint8Array && blob.byteLength === this.#bytes;
@@ -97,13 +104,20 @@ export class Rescoring {
     for (let from = 0; from < rows.length; from += capacity) {
       const distances = this.#scorer.score(blobs.slice(from, from + capacity));
       for (let at = 0; at < distances.length; at++) {
-        const [id, , ...key] = rows[from + at]!;
+        const row = rows[from + at]!;
+        const id = row[0] as bigint;
         const distance = distances[at]!;
-        const isWithin = !this.#bounds.isProven || uppers.get(id as bigint)! >= this.#bounds.floorOf(distance);
+        const isWithin = !this.#bounds.isProven || upperOf(survivors, from + at, id) >= this.#bounds.floorOf(distance);
         if (!Number.isFinite(distance) || !isWithin)
           throw new CodesContradicted("a row lies nearer than its code says");
-        if (distance <= this.#nearest.bound) this.#nearest.offer(distance, key);
+        if (distance <= this.#nearest.bound) this.#nearest.offer(distance, row.length > 2 ? row.slice(2) : [id]);
       }
     }
   }
+}
+
+/** Rows come in the order in which they are asked for, as far as SQLite's promises go in practice: looked for where they do not. */
+function upperOf(survivors: readonly Survivor[], at: number, id: bigint): number {
+  const { upper } = survivors[at]!.id === id ? survivors[at]! : survivors.find((survivor) => survivor.id === id)!;
+  return upper;
 }

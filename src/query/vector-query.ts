@@ -16,7 +16,7 @@ export function encodeQuery(
   subject: string,
 ): Uint8Array<ArrayBuffer> {
   const encoded = encodeVector(query, shape, subject);
-  if (metric === "cosine" && squaredNorm(codecOf(shape.element).decode(encoded)) === 0) {
+  if (metric === "cosine" && squaredNorm(codecOf(shape.element).view(encoded)) === 0) {
     throw new ZeroQueryError({
       subject,
       expected: "a query with a direction under cosine",

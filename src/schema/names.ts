@@ -63,7 +63,7 @@ export function ownerOf({ type, name }: { type: string; name: string }): string 
 
 /** Two names SQLite takes for the same: it folds ASCII letters only. */
 export function isSameName(a: string, b: string): boolean {
-  return foldName(a) === foldName(b);
+  return a === b || foldName(a) === foldName(b);
 }
 
 export function foldName(name: string): string {

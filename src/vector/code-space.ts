@@ -63,9 +63,9 @@ import { readModel } from "./model.ts";
  *
  * *Bounds in float32.* The kernel first computes the upper bounds from heads of four rows at once in float32, in units of 2^s ≈ |p|,
  * and those with tails of the rows left in the same way. Every product and sum there rounds by η at most, and no term takes part in
- * more than eight; products are loosened by 2^-20 = 16η of themselves, all else is rounded up by 2^-19, and 2^-116 stands for
- * what falls below float32. So they lie above the bounds in float64, by which alone a row is let in. What leaves float32 gives
- * infinity or no number, and is looked at.
+ * more than eight; products are loosened by 2^-20 = 16η of themselves, those of heads of the most they can be, a₁·g₁·128·Σ|w₁_i|;
+ * all else is rounded up by 2^-19, and 2^-116 stands for what falls below float32. So they lie above the bounds in float64, by
+ * which alone a row is let in. What leaves float32 gives infinity or no number, and is looked at.
  *
  * **Answer.** Let T be the k-th largest lower bound. k rows have ŝ ≥ T; a row one of whose upper bounds is below T has ŝ < T, a
  * strictly larger published distance than those k, and is not among the k nearest, however ties are broken. All others are
@@ -205,17 +205,22 @@ function queriesOf({ shape, metric, centre, head, coder, mirrors = 0 }: QueryInp
   const isCosine = metric === "cosine";
   const gamma = gammaOf(dimensions);
   const centreNorm = normOf(centre);
+  /** Of one query after the other: p, and then r. */
+  const p = new Float64Array(dimensions);
 
   return (encoded) => {
-    const q = codecOf(element).decode(encoded);
+    const q = codecOf(element).view(encoded);
     const unit = isCosine ? inverse(normOf(q)) : 1;
-    const p = new Float64Array(dimensions);
-    for (let i = 0; i < dimensions; i++) p[i] = q[i]! * unit - (metric === "l2" ? centre[i]! : 0);
-    const norm = normOf(p) * (1 + 2 * gamma);
     let towardsCentre = 0;
-    for (let i = 0; i < dimensions; i++) towardsCentre += p[i]! * centre[i]!;
-    const r = p.slice();
-    coder?.rotate(r);
+    for (let i = 0; i < dimensions; i++) {
+      const value = q[i]! * unit - (metric === "l2" ? centre[i]! : 0);
+      p[i] = value;
+      towardsCentre += value * centre[i]!;
+    }
+    const norm = normOf(p) * (1 + 2 * gamma);
+    // Rotated where it stands.
+    coder?.rotate(p);
+    const r = p;
     const rounding = (1 + 2 * mirrors) * gamma * norm;
     // int8 queries are their own weights.
     const step = element === "int8" ? unit : undefined;
@@ -279,9 +284,10 @@ function weigh(
 ): Weighed {
   let largest = 0;
   let sum = 0;
-  for (const value of r) {
-    largest = Math.max(largest, Math.abs(value));
-    sum += Math.abs(value);
+  for (let i = 0; i < r.length; i++) {
+    const size = Math.abs(r[i]!);
+    if (size > largest) largest = size;
+    sum += size;
   }
   // A weight is half off at most, so that all of them stay below the sum, too.
   const step = given ?? Math.max(largest / WEIGHT_MAX, sum / (WEIGHTS_SUM_MAX - 2 * r.length));

@@ -157,19 +157,21 @@ function reflect(rows: usize, width: usize, count: i32, reflectors: usize, facto
 
 /** The same of one vector in float64, for queries. */
 export function rotate(row: usize, width: usize, count: i32, reflectors: usize, factors: usize): void {
-  for (let j = 0; j < count; j++, reflectors += width << 2, factors += 8) {
+  const bytes = width << 2;
+  let t = f64x2.splat(0);
+  for (let j = -1; j < count; j++) {
+    const next = reflectors + <usize>(j + 1) * bytes, last = j < 0 ? next : next - bytes;
     let a = f64x2.splat(0), b = f64x2.splat(0);
-    for (let i: usize = j & ~3; i < width; i += 4) {
-      const v = v128.load(reflectors + (i << 2));
-      a = f64x2.add(a, f64x2.mul(v128.load(row + (i << 3)), low(v)));
-      b = f64x2.add(b, f64x2.mul(v128.load(row + (i << 3), 16), high(v)));
+    for (let i: usize = j < 0 ? 0 : j & ~3; i < width; i += 4) {
+      const v = v128.load(last + (i << 2)), w = v128.load(next + (i << 2)), at = row + (i << 3);
+      const z0 = f64x2.sub(v128.load(at), f64x2.mul(t, low(v))), z1 = f64x2.sub(v128.load(at, 16), f64x2.mul(t, high(v)));
+      v128.store(at, z0);
+      v128.store(at, z1, 16);
+      a = f64x2.add(a, f64x2.mul(z0, low(w)));
+      b = f64x2.add(b, f64x2.mul(z1, high(w)));
     }
-    const t = f64x2.splat(load<f64>(factors) * lanes(a, b));
-    for (let i: usize = j & ~3; i < width; i += 4) {
-      const v = v128.load(reflectors + (i << 2)), at = row + (i << 3);
-      v128.store(at, f64x2.sub(v128.load(at), f64x2.mul(t, low(v))));
-      v128.store(at, f64x2.sub(v128.load(at, 16), f64x2.mul(t, high(v))), 16);
-    }
+    if (j + 1 == count) break;
+    t = f64x2.splat(load<f64>(factors + (<usize>(j + 1) << 3)) * lanes(a, b));
   }
 }
 

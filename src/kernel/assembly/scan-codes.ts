@@ -15,7 +15,7 @@ import { enterBest, note, offer, thresholdOf } from "./survivors";
 
 /** Covers the rounding of the offset to float32 and all float64 rounding of this file; 2^-22. */
 const SLACK: f64 = 2.384185791015625e-7;
-/** Covers all float32 rounding: 2^-20 on what has a sign, twice that on the rest, and 2^-116 for what falls below float32. */
+/** Covers all float32 rounding: 2^-20 of what has a sign, twice that on the rest, and 2^-116 for what falls below float32. */
 const SLACK32: f64 = 9.5367431640625e-7;
 const LEAST32: f64 = 1.2037062152420224e-35;
 
@@ -27,23 +27,59 @@ const LOOKED: usize = 0xffffffff;
 /** Rows whose tails are touched together: with more of them there is nothing left to overlap. */
 const TOUCHED_ROWS: usize = 8;
 
-/** Offsets are negative or zero: less of them is more. */
-// @ts-ignore: decorator
-@inline
-function offsetFactor(unit: f64): v128 {
-  return f32x4.splat(<f32>(unit * (1 - 2 * SLACK32)));
-}
-
-// @ts-ignore: decorator
-@inline
-function upperOf(estimate4: v128, product4: v128, slack4: v128, error4: v128, wrong4: v128): v128 {
-  return f32x4.add(estimate4, f32x4.add(f32x4.mul(f32x4.abs(product4), slack4), f32x4.add(error4, wrong4)));
-}
+/**
+ * What float32 bounds of heads are made with, four lanes each, behind the numbers of a state. It is read from memory in each turn of a
+ * loop: what the engine's compiler can compute it computes there anew, which took as long as the bounds themselves.
+ */
+const STEP: usize = 80;
+const PER_ERROR: usize = 96;
+const PER_SCALE: usize = 112;
+const PER_OFFSET: usize = 128;
+const PER_TAIL_NORM: usize = 144;
 
 // @ts-ignore: decorator
 @inline
 function loosened(value: f64, unit: f64): v128 {
   return f32x4.splat(<f32>(value * unit * (1 + 2 * SLACK32) + LEAST32));
+}
+
+/** Writes them. `per scale` covers the rounding of products, too: of the largest that may be, so that none has to be measured. */
+function writeFactors(state: usize, query: usize, headBytes: usize): void {
+  const unit = load<f64>(query, 32), step = load<f64>(query);
+  const rounding = step * 128 * <f64>sumOfSizes(query + 80, headBytes) * SLACK32;
+  v128.store(state, f32x4.splat(<f32>(step * unit)), STEP);
+  v128.store(state, loosened(load<f64>(query, 8), unit), PER_ERROR);
+  v128.store(state, loosened(load<f64>(query, 16) + rounding, unit), PER_SCALE);
+  // Offsets are negative or zero: less of them is more.
+  v128.store(state, f32x4.splat(<f32>(unit * (1 - 2 * SLACK32))), PER_OFFSET);
+  v128.store(state, loosened(load<f64>(query, 64), unit), PER_TAIL_NORM);
+}
+
+/** The sum of the absolute values of so many weights. */
+// @ts-ignore: decorator
+@inline
+function sumOfSizes(weights: usize, count: usize): i32 {
+  let sum = i32x4.splat(0);
+  for (const end = weights + (count << 1); weights < end; weights += 16) {
+    sum = i32x4.add(sum, i32x4.extadd_pairwise_i16x8_u(i16x8.abs(v128.load(weights))));
+  }
+  return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3);
+}
+
+/** From products and parameters of a group, in float32: estimates from its heads. */
+// @ts-ignore: decorator
+@inline
+function estimatesOf(state: usize, dot: v128, params: usize): v128 {
+  const product4 = f32x4.mul(v128.load(params, 16), f32x4.mul(v128.load(state, STEP), f32x4.convert_i32x4_s(dot)));
+  return f32x4.add(product4, f32x4.mul(v128.load(params), v128.load(state, PER_OFFSET)));
+}
+
+/** What is to be added to them for an upper bound. */
+// @ts-ignore: decorator
+@inline
+function doubtsOf(state: usize, params: usize): v128 {
+  const errors = f32x4.mul(v128.load(params, 32), v128.load(state, PER_ERROR));
+  return f32x4.add(errors, f32x4.mul(v128.load(params, 16), v128.load(state, PER_SCALE)));
 }
 
 /** The threshold as the float32 bounds are compared with it: any row below is surely below. */
@@ -169,10 +205,7 @@ export function scanCodes(
   const group = groupBytes(headBytes, false), paramsAt = headBytes << 2;
   const constant = load<f64>(query, 24), unit = load<f64>(query, 32);
   const weights = query + 80, dots = state + 64;
-  const step4 = f32x4.splat(<f32>(load<f64>(query) * unit));
-  const perError4 = loosened(load<f64>(query, 8), unit), perScale4 = loosened(load<f64>(query, 16), unit);
-  const perOffset4 = offsetFactor(unit);
-  const slack4 = f32x4.splat(<f32>SLACK32);
+  writeFactors(state, query, headBytes);
   let threshold4 = lowered(state, constant, unit);
 
   for (let row = 0; row < count; row += 4, block += group) {
@@ -180,10 +213,7 @@ export function scanCodes(
     if (asked == 0) continue;
     const dot = dotGroup(block, weights, headBytes);
     const params = block + paramsAt;
-    const scale4 = v128.load(params, 16);
-    const product4 = f32x4.mul(scale4, f32x4.mul(step4, f32x4.convert_i32x4_s(dot)));
-    const estimate4 = f32x4.add(product4, f32x4.mul(v128.load(params), perOffset4));
-    const upper4 = upperOf(estimate4, product4, slack4, f32x4.mul(v128.load(params, 32), perError4), f32x4.mul(scale4, perScale4));
+    const upper4 = f32x4.add(estimatesOf(state, dot, params), doubtsOf(state, params));
     // NaN, which only rows out of bounds give, is not below.
     asked &= ~i32x4.bitmask(f32x4.lt(upper4, threshold4));
     if (asked == 0) continue;
@@ -206,13 +236,8 @@ export function scanHeads(
   mask: usize, window: usize, rows: usize, at: i32,
 ): void {
   const group = groupBytes(headBytes, true), paramsAt = headBytes << 2;
-  const unit = load<f64>(query, 32);
   const weights = query + 80;
-  const step4 = f32x4.splat(<f32>(load<f64>(query) * unit));
-  const perError4 = loosened(load<f64>(query, 8), unit), perScale4 = loosened(load<f64>(query, 16), unit);
-  const perTailNorm4 = loosened(load<f64>(query, 64), unit);
-  const perOffset4 = offsetFactor(unit);
-  const slack4 = f32x4.splat(<f32>SLACK32);
+  writeFactors(state, query, headBytes);
   const best = <usize>load<u32>(state, 48), estimates = state + 64;
   const most = load<i32>(state, 40);
   let bar4 = f32x4.splat(load<f32>(state, 52));
@@ -226,12 +251,9 @@ export function scanHeads(
     }
     const dot = dotGroup(block, weights, headBytes);
     const params = block + paramsAt;
-    const scale4 = v128.load(params, 16);
-    const product4 = f32x4.mul(scale4, f32x4.mul(step4, f32x4.convert_i32x4_s(dot)));
-    const estimate4 = f32x4.add(product4, f32x4.mul(v128.load(params), perOffset4));
-    const near4 = upperOf(estimate4, product4, slack4, f32x4.mul(v128.load(params, 32), perError4), f32x4.mul(scale4, perScale4));
+    const estimate4 = estimatesOf(state, dot, params), near4 = f32x4.add(estimate4, doubtsOf(state, params));
     v128.store(near, near4);
-    v128.store(upper, f32x4.add(near4, f32x4.mul(v128.load(params, 48), perTailNorm4)));
+    v128.store(upper, f32x4.add(near4, f32x4.mul(v128.load(params, 48), v128.load(state, PER_TAIL_NORM))));
     if (asked != 15) {
       for (let not = asked ^ 15; not != 0; not &= not - 1) store<i32>(upper + (<usize>ctz(not) << 2), DONE);
     }
