@@ -90,7 +90,7 @@ async function contents() {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
   const expected =
-    /^(dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts)|(README|ARCHITECTURE|FORMAT|RELIABILITY|CHANGELOG)\.md|LICENSE|package\.json)$/;
+    /^(dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts)|(README|ARCHITECTURE|FORMAT|RELIABILITY|CHANGELOG)\.md|bench\/(README\.md|exact-top-10\.svg)|LICENSE|package\.json)$/;
   assert.deepEqual(
     files.filter((file) => !expected.test(file)),
     [],
