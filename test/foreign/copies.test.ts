@@ -1,13 +1,17 @@
+import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, test } from "vitest";
-import { search } from "../../src/index.ts";
+import { optimize, search } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { APP_NAMES, APPS, createApp } from "../reliability/app.ts";
 import { open, write } from "../reliability/opened.ts";
 import { expectAnswers, expectInStep } from "../reliability/witness.ts";
+import { PROGRAMS } from "./programs.ts";
+
+const SHELL = PROGRAMS[0]!;
 
 describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
   const app = APPS[name];
@@ -55,6 +59,22 @@ describe.each(APP_NAMES)("copies of a database with %s keys", (name) => {
     live.client.pragma("auto_vacuum = FULL");
     live.client.exec("VACUUM; DELETE FROM t WHERE u % 2");
     await expectInStep(live.client, app);
+  });
+
+  test("a dump of the sqlite3 shell, read into another file, is whole and answered", async (context) => {
+    context.skip(SHELL.missing !== undefined, SHELL.missing);
+    const folder = temporaryFolder();
+    const [file, copy] = [join(folder, "live.db"), join(folder, "copy.db")];
+    createApp(file, name, "delete");
+    const live = open(file);
+    await optimize(live.db, app.index);
+    write(live.client, name, 5, 40);
+    const { stdout: dump } = spawnSync("sqlite3", [file, ".dump"], { encoding: "utf8", maxBuffer: 2 ** 28 });
+    expect(spawnSync("sqlite3", [copy], { input: dump, encoding: "utf8" }).stderr).toBe("");
+    const loaded = open(copy);
+    await expectInStep(loaded.client, app);
+    write(loaded.client, name, 6, 40);
+    await expectInStep(loaded.client, app);
   });
 
   test("59: a file copied while it is open, its WAL with it: both are answered, each by its own rows", async () => {

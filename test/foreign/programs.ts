@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createClient } from "@libsql/client";
 
 /** Another program that writes SQLite files with a library of its own. */
 export interface Program {
@@ -6,7 +7,7 @@ export interface Program {
   /** Why it cannot be used here, or undefined. */
   readonly missing: string | undefined;
   /** Runs statements one by one, each of which may be refused, and tells how many were. */
-  run(file: string, statements: readonly string[]): number;
+  run(file: string, statements: readonly string[]): number | Promise<number>;
 }
 
 const input = (statements: readonly string[]) => JSON.stringify(statements);
@@ -64,6 +65,24 @@ export const PROGRAMS: readonly Program[] = [
       });
       if (status !== 0) throw new Error(stderr);
       return Number(stdout);
+    },
+  },
+  {
+    name: "libSQL",
+    missing: undefined,
+    async run(file, statements) {
+      const client = createClient({ url: `file:${file}` });
+      let refused = 0;
+      for (const sql of statements) {
+        try {
+          await client.execute(sql);
+        } catch (error) {
+          if (!/constraint|transaction|savepoint/i.test((error as Error).message)) throw error;
+          refused++;
+        }
+      }
+      client.close();
+      return refused;
     },
   },
 ];

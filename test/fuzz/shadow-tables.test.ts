@@ -196,7 +196,7 @@ async function expectSound(client: Database.Database, name: AppName, random: Ran
   const hits = await answerOf(() =>
     library.search(db, app.index, text, { limit: 1000, select: { k: app.table.id } } as any).all(),
   );
-  const verified = await answerOf(() => library.verify(db, app.index));
+  const verified = await answerOf(() => library.verify(db, app.index, { recallQueries: 5 }));
   await answerOf(() => library.status(db));
   await answerOf(() => library.status(db, app.index));
   if (!isWhole) expect(verified === "refused" || !verified.ok).toBe(true);

@@ -1,3 +1,4 @@
+import Database from "better-sqlite3";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { IndexDefinition } from "../../src/migration/definition.ts";
@@ -249,24 +250,22 @@ describe.each(SHAPES)("$title", (shape) => {
   test.each([0, 1])(
     "13, 14, 18: every statement is followed, with recursive_triggers = %i",
     (recursive) => {
+      const both: IndexDefinition = { name: "both", table: "t", key: shape.key, text: TEXT, vectors: VECTORS };
+      const words: IndexDefinition = { ...both, name: "words", vectors: [] };
+      const codes: IndexDefinition = { ...both, name: "codes", text: null };
+      const made = open(...shape.create);
+      // A definition that only the database can tell from a declaration: the vector column is in two indexes.
+      for (const definition of [both, words, codes]) ensure(made, definition);
+      const table = findTable(installedIn(made, ["t"]), "t")!;
+      const ids = { both: identityOf(both, table), words: identityOf(words, table), codes: identityOf(codes, table) };
+      const again = copies(made, recursive, shape.late);
+      const bare = copies(open(...shape.create, ...IDLE), recursive, shape.late);
       fc.assert(
         fc.property(fc.array(statementsOf(shape), { minLength: 1, maxLength: 14 }), (statements) => {
-          const db = open(...shape.create, `PRAGMA recursive_triggers = ${recursive}`);
-          const both: IndexDefinition = { name: "both", table: "t", key: shape.key, text: TEXT, vectors: VECTORS };
-          const words: IndexDefinition = { ...both, name: "words", vectors: [] };
-          const codes: IndexDefinition = { ...both, name: "codes", text: null };
-          // A definition that only the database can tell from a declaration: the vector column is in two indexes.
-          for (const definition of [both, words, codes]) ensure(db, definition);
-          const identity = (of: IndexDefinition) => identityOf(of, findTable(installedIn(db, ["t"]), "t")!);
-          const ids = { both: identity(both), words: identity(words), codes: identity(codes) };
-          const bare = open(...shape.create, `PRAGMA recursive_triggers = ${recursive}`, ...IDLE);
-          for (const sql of shape.late ?? []) {
-            db.exec(sql);
-            bare.exec(sql);
-          }
+          const [db, plain] = [again(), bare()];
           for (const sql of statements) {
             const before = { both: stateOf(db, both, ids.both), codes: stateOf(db, codes, ids.codes) };
-            expect(outcome(db, sql)).toEqual(outcome(bare, sql));
+            expect(outcome(db, sql)).toEqual(outcome(plain, sql));
             expectFollowed(db, both, before.both, stateOf(db, both, ids.both));
             expectFollowed(db, codes, before.codes, stateOf(db, codes, ids.codes));
             if (shape.isEndedFirst) continue;
@@ -274,7 +273,7 @@ describe.each(SHAPES)("$title", (shape) => {
             expectText(db, words, ids.words);
           }
           db.close();
-          bare.close();
+          plain.close();
         }),
         { numRuns: 60, seed: 11 },
       );
@@ -282,6 +281,17 @@ describe.each(SHAPES)("$title", (shape) => {
     60_000,
   );
 });
+
+/** Databases as the given one is, one after the other; triggers of the user that come later are created in each. */
+function copies(made: Db, recursive: number, late: readonly string[] = []): () => Db {
+  const bytes = made.serialize();
+  return () => {
+    const db = new Database(bytes);
+    db.pragma(`recursive_triggers = ${recursive}`);
+    for (const sql of late) db.exec(sql);
+    return db;
+  };
+}
 
 /** What a statement does as the user sees it: its error, and the table afterwards. */
 function outcome(db: Db, sql: string): unknown {

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import * as library from "../../src/index.ts";
 import { compareKeys } from "../../src/query/key.ts";
 import { bruteForce, type Scored } from "./brute-force.ts";
-import { queryText, queryVector } from "./shapes.ts";
+import { queryText, queryVector, type Shape } from "./shapes.ts";
 import type { Connection, World } from "./world.ts";
 
 /** A connection and the Drizzle database on it. */
@@ -31,7 +31,7 @@ export function ask(
   world: Asked,
   connection: Handle,
   question: Question,
-  comparisons: readonly Compare[] = comparisonsOf(question),
+  comparisons: readonly Compare[] = comparisonsOf(question, world.shape),
 ): void {
   const { client } = connection;
   const wasOpen = client.inTransaction;
@@ -50,9 +50,9 @@ export function ask(
 }
 
 /** Vectors each time, and one of the others beside. */
-function comparisonsOf({ a, b, v }: Question): Compare[] {
+function comparisonsOf({ a, b, v }: Question, { isApproximate }: Shape): Compare[] {
   const beside = [compareSearch, compareHybrid, compareSearch, compareLikely, compareMany];
-  return [compareNearest, beside[(a + b + v) % beside.length]!];
+  return [isApproximate && a % 2 ? compareLikely : compareNearest, beside[(a + b + v) % beside.length]!];
 }
 
 /** Every helper, for a state that is looked at once. */

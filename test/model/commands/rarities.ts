@@ -111,6 +111,21 @@ export const rarities = {
     s.ask();
     s.exec("DROP TRIGGER IF EXISTS temp.mine");
   },
+  /** One that ends an update behind which the row stays: SQLite runs it before all others, and vectors are followed all the same. */
+  temporaryEnd: (s) => {
+    const end = ["RAISE(FAIL, 'no')", "RAISE(IGNORE)"][s.v % 2];
+    s.exec(
+      `CREATE TEMP TRIGGER IF NOT EXISTS ends AFTER UPDATE OF v ON main.t WHEN new.u > ${s.a} BEGIN SELECT ${end}; END`,
+    );
+    try {
+      s.exec(`UPDATE t SET v = ${vectorLiteral(s.shape, s.v)} WHERE u >= ${s.b} AND u < 50`);
+    } catch (error) {
+      if ((error as Error).message !== "no") throw error;
+    } finally {
+      s.exec("DROP TRIGGER IF EXISTS temp.ends");
+    }
+    s.ask();
+  },
   /** A trigger of the user that refuses, before or after ours has run. */
   raise: (s) => {
     const kind = ["ABORT, 'no'", "ROLLBACK, 'no'", "FAIL, 'no'", "IGNORE"][s.v % 4]!;
@@ -172,7 +187,7 @@ export const rarities = {
       s.exec("DROP INDEX IF EXISTS i0; DROP INDEX IF EXISTS i1; DROP INDEX IF EXISTS i2");
       return;
     }
-    const on = ["lower(note), u", "u) WHERE (txt IS NOT NULL", "note COLLATE RTRIM, u % 7"][s.b % 3]!;
+    const on = ["lower(note), u", `u) WHERE ("t"."txt" IS NOT NULL`, "note COLLATE RTRIM, u % 7"][s.b % 3]!;
     s.exec(`CREATE ${unique}INDEX IF NOT EXISTS i${s.b % 3} ON t (${on})`);
   },
   /** Migrations of the index itself: without its vectors, without its text, with other words, and back. */

@@ -67,10 +67,11 @@ export const schemaChanges = {
   },
   /**
    * A trigger is away while vectors change, and then as it was: nothing but the number of the schema tells, so that only what
-   * lives in memory can notice. Text would stay wrong, as would vectors in chunks; so the text stays as it is.
+   * lives in memory can notice. Text would stay wrong, as would vectors in chunks; so the text stays as it is, which triggers of
+   * the user could change.
    */
   unlogged: (s) => {
-    if (s.shape.late) return;
+    if (s.shape.late || s.shape.create.some((sql) => sql.startsWith("CREATE TRIGGER"))) return;
     const triggers = triggersOfOurs(s);
     s.world.wasUnlogged = true;
     together(s, [

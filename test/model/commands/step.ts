@@ -75,7 +75,7 @@ const WEIGHTS: Record<string, number> = {
   commit: 3,
   rollback: 2,
   undone: 3,
-  ensure: 5,
+  ensure: 12,
 };
 
 const kinds = Object.keys(COMMANDS).flatMap((kind) => Array<string>(WEIGHTS[kind] ?? 1).fill(kind));
