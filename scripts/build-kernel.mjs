@@ -12,6 +12,8 @@ const { error, stderr } = await asc.main(
     "--textFile=build/kernel.wat",
     "--runtime=stub",
     "--enable=simd",
+    "--importMemory",
+    "--maximumMemory=65536",
     "-O3",
     "--noAssert",
     "--disable=mutable-globals",

@@ -35,6 +35,13 @@ export interface Configuration {
    * between the app's own work. `manual`: only `optimize` and `rebuild` write.
    */
   maintenance?: "auto" | "manual" | undefined;
+  /**
+   * Threads that scan codes where `nearestMany` asks enough for more than one to pay, the app's own included: a whole number from 1
+   * up, 1 for that one alone; default as many as the process has cores, 4 at most, and 1 in a worker thread. The others are shared by
+   * all connections, started when they are first of use, and end when there has been nothing to do for 10 seconds, or by `release`;
+   * they never keep the process alive. They read the codes where they lie; each takes some 6 MB of its own. Answers are the same.
+   */
+  threads?: number | undefined;
 }
 
 const MEMORY_BUDGET_DEFAULT = 256 * 2 ** 20;
@@ -56,10 +63,10 @@ export function configure(db: DbLike, configuration: Configuration): void {
       got: describe(configuration),
     });
   }
-  const { onEvent, memoryBudget, maintenance, ...unknown } = configuration;
+  const { onEvent, memoryBudget, maintenance, threads, ...unknown } = configuration;
   const [name] = Object.keys(unknown);
   if (name !== undefined) {
-    const expected = "an option of configure: onEvent, memoryBudget or maintenance";
+    const expected = "an option of configure: onEvent, memoryBudget, maintenance or threads";
     throw new InvalidOptionError({ subject: name, expected, got: name });
   }
   if (onEvent !== undefined && typeof onEvent !== "function") {
@@ -76,6 +83,13 @@ export function configure(db: DbLike, configuration: Configuration): void {
       got: describe(maintenance),
     });
   }
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
+    throw new InvalidOptionError({
+      subject: "threads",
+      expected: "a whole number from 1 up",
+      got: describe(threads),
+    });
+  }
   const { connection } = driverOf(db);
   configurations.set(connection, { ...configurations.get(connection), ...configuration });
 }
@@ -86,6 +100,11 @@ export function memoryBudgetOf(connection: object): number {
 
 export function maintenanceOf(connection: object): "auto" | "manual" {
   return configurations.get(connection)?.maintenance ?? "auto";
+}
+
+/** Undefined where the app has not said. */
+export function threadsOf(connection: object): number | undefined {
+  return configurations.get(connection)?.threads;
 }
 
 export function report(connection: object, event: SearchEvent): void {

@@ -29,7 +29,7 @@ const HASHES_AT = BASE - 512;
  */
 export function checksumsAt(
   kernel: HashKernel,
-  buffer: ArrayBuffer,
+  buffer: ArrayBufferLike,
   places: readonly number[],
   bytes: number,
 ): number[] {

@@ -1,17 +1,26 @@
 import { WASM_BASE64 } from "./wasm-bytes.ts";
 
 export interface Memory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   grow(pages: number): number;
+}
+
+/** Kernels on a memory that other threads can get at, and what they need for it; of the engine's own, and nothing else to us. */
+export interface SharedKernels<TExports> {
+  readonly exports: TExports & { readonly memory: Memory };
+  readonly module: object;
 }
 
 /** The part of the global that is used here: it is declared by the DOM library, which the project does without. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
+  Memory: new (limits: { initial: number; maximum: number; shared: boolean }) => Memory;
   Instance: new (module: object, imports: object) => { readonly exports: unknown };
 };
 
 const PAGE_BYTES = 65_536;
+/** As in the module's import. */
+const PAGES_MAX = 65_536;
 
 /**
  * Asked for beside what is needed, or half as much again: the engine counts all of a memory anew each time it grows, and collects
@@ -22,13 +31,29 @@ const SPARE_BYTES = 1 << 20;
 /** Memory before this offset belongs to the compiler; the module has no data of its own. */
 export const BASE = 1024;
 
-let compiled: object | null | undefined;
+/** The import of a memory that has a maximum, in the binary, and of one that is shared as well. */
+const OWN = "\x03env\x06memory\x02\x01";
+const SHARED = "\x03env\x06memory\x02\x03";
+
+const compiled: { own?: object | null; shared?: object | null } = {};
 
 /** A new instance of the kernels with a memory of its own, or undefined where the engine cannot run them. */
-export function instantiate<TExports>(): TExports | undefined {
-  if (compiled === undefined) compiled = compile();
-  if (compiled === null) return undefined;
-  return new WebAssembly.Instance(compiled, { env: { abort() {} } }).exports as TExports;
+export function instantiate<TExports>(): (TExports & { readonly memory: Memory }) | undefined {
+  if (compiled.own === undefined) compiled.own = compile(OWN);
+  return compiled.own ? linked<TExports>(compiled.own, false) : undefined;
+}
+
+/** The same with a memory that other threads can get at, or undefined where there is no such thing. */
+export function instantiateShared<TExports>(): SharedKernels<TExports> | undefined {
+  if (typeof SharedArrayBuffer === "undefined") return undefined;
+  if (compiled.shared === undefined) compiled.shared = compile(SHARED);
+  if (!compiled.shared) return undefined;
+  try {
+    return { exports: linked<TExports>(compiled.shared, true), module: compiled.shared };
+  } catch {
+    // The engine has no room for one of the largest size, which it lays out at once.
+    return undefined;
+  }
 }
 
 /**
@@ -45,15 +70,38 @@ export function grow(memory: Memory, bytes: number): void {
   } catch {
     memory.grow(Math.ceil(missing / PAGE_BYTES));
   }
+  standIn(memory);
+}
+
+/** See `standIn`. */
+const standIns = new WeakMap<Memory, ArrayBuffer>();
+
+/**
+ * The engine does not count shared memories: those that nobody uses any more would pile up without it looking for garbage. So a
+ * buffer of the same size, which is counted, hangs on each; nobody touches it, and it takes no room.
+ */
+function standIn(memory: Memory): void {
+  if (memory.buffer[Symbol.toStringTag] === "ArrayBuffer") return;
+  standIns.delete(memory);
+  try {
+    standIns.set(memory, new ArrayBuffer(memory.buffer.byteLength));
+  } catch {
+    // Then garbage is looked for when there is no room at all.
+  }
 }
 
 export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
 }
 
-function compile(): object | null {
+function linked<TExports>(module: object, shared: boolean): TExports & { readonly memory: Memory } {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: PAGES_MAX, shared });
+  return new WebAssembly.Instance(module, { env: { memory, abort() {} } }).exports as TExports & { memory: Memory };
+}
+
+function compile(memory: string): object | null {
   try {
-    const binary = atob(WASM_BASE64);
+    const binary = atob(WASM_BASE64).replace(OWN, memory);
     return new WebAssembly.Module(Uint8Array.from({ length: binary.length }, (_, i) => binary.charCodeAt(i)));
   } catch {
     // No WebAssembly, or none with SIMD.

@@ -1,19 +1,15 @@
-import type { CodeKernel } from "./code-scan.ts";
-import { scalarHash } from "./scalar-checksum.ts";
+import type { ScalarMemory } from "./scalar-memory.ts";
 
 /** As in assembly/scan-codes.ts. */
 const SLACK = 2 ** -22;
 
-/** The code kernels in plain TypeScript, equal to the last bit: the oracle of their tests, and the fallback without SIMD. */
-export function scalarCodeKernel(): CodeKernel {
-  let buffer = new ArrayBuffer(0);
-  let view = new DataView(buffer);
-
-  const number = (at: number) => view.getFloat64(at, true);
-  const integer = (at: number) => view.getUint32(at, true);
+/** Scans of codes in plain TypeScript, equal to the last bit. */
+export function scalarCodeScan(memory: ScalarMemory) {
+  const number = (at: number) => memory.view.getFloat64(at, true);
+  const integer = (at: number) => memory.view.getUint32(at, true);
 
   function dot(u: Int8Array, query: number, width: number): number {
-    const w = new Int16Array(buffer, query, width);
+    const w = new Int16Array(memory.buffer, query, width);
     let sum = 0;
     for (let i = 0; i < width; i++) sum += u[i]! * w[i]!;
     return sum;
@@ -22,13 +18,13 @@ export function scalarCodeKernel(): CodeKernel {
   /** A row's head, whose pieces of 16 bytes lie between those of three others. */
   function headOf(group: number, lane: number, width: number): Int8Array {
     const head = new Int8Array(width);
-    for (let i = 0; i < width; i += 16) head.set(new Int8Array(buffer, group + lane * 16 + i * 4, 16), i);
+    for (let i = 0; i < width; i += 16) head.set(new Int8Array(memory.buffer, group + lane * 16 + i * 4, 16), i);
     return head;
   }
 
   function differing(codes: Int8Array, query: number, width: number): number {
     const u = Uint8Array.from(codes);
-    const w = new Uint8Array(buffer, query, width);
+    const w = new Uint8Array(memory.buffer, query, width);
     let sum = 0;
     for (let i = 0; i < width; i++) {
       for (let bits = u[i]! ^ w[i]!; bits !== 0; bits &= bits - 1) sum++;
@@ -37,11 +33,11 @@ export function scalarCodeKernel(): CodeKernel {
   }
 
   function offer(state: number, lower: number): void {
-    const heap = new Float64Array(buffer, integer(state + 24), integer(state + 8));
+    const heap = new Float64Array(memory.buffer, integer(state + 24), integer(state + 8));
     let size = integer(state + 12);
     if (size < heap.length) {
       let i = size++;
-      view.setInt32(state + 12, size, true);
+      memory.view.setInt32(state + 12, size, true);
       for (; i > 0; i = (i - 1) >> 1) {
         const above = heap[(i - 1) >> 1]!;
         if (above <= lower) break;
@@ -62,7 +58,7 @@ export function scalarCodeKernel(): CodeKernel {
       }
       heap[i] = lower;
     }
-    if (size === heap.length && heap[0]! > number(state)) view.setFloat64(state, heap[0]!, true);
+    if (size === heap.length && heap[0]! > number(state)) memory.view.setFloat64(state, heap[0]!, true);
   }
 
   function note(state: number, row: number, upper: number): void {
@@ -72,14 +68,14 @@ export function scalarCodeKernel(): CodeKernel {
     if (found === capacity) {
       found = settle(state);
       if (found > capacity >> 1) {
-        view.setInt32(state + 32, 1, true);
+        memory.view.setInt32(state + 32, 1, true);
         return;
       }
     }
     const at = integer(state + 28) + found * 16;
-    view.setFloat64(at, upper, true);
-    view.setInt32(at + 8, row, true);
-    view.setInt32(state + 16, found + 1, true);
+    memory.view.setFloat64(at, upper, true);
+    memory.view.setInt32(at + 8, row, true);
+    memory.view.setInt32(state + 16, found + 1, true);
   }
 
   function settle(state: number): number {
@@ -90,25 +86,26 @@ export function scalarCodeKernel(): CodeKernel {
     for (let i = 0; i < found; i++) {
       const at = list + i * 16;
       if (number(at) < threshold) continue;
-      new Uint8Array(buffer).copyWithin(list + left * 16, at, at + 16);
+      new Uint8Array(memory.buffer).copyWithin(list + left * 16, at, at + 16);
       left++;
     }
-    view.setInt32(state + 16, left, true);
+    memory.view.setInt32(state + 16, left, true);
     return left;
   }
 
   /** Tails as well, at once: nothing is put off. */
-  const scanHeads: CodeKernel["scanHeads"] = (
-    state,
-    query,
-    block,
-    headBytes,
-    tailBytes,
-    capacity,
-    count,
-    first,
-    mask,
-  ) => {
+  function scanCodes(
+    state: number,
+    query: number,
+    block: number,
+    headBytes: number,
+    tailBytes: number,
+    capacity: number,
+    count: number,
+    first: number,
+    mask: number,
+  ): void {
+    const { buffer, view } = memory;
     const [step, perError, perScale, constant, , tailStep, perTailError, perTailScale, perTailNorm] = Array.from(
       { length: 9 },
       (_, i) => number(query + i * 8),
@@ -145,38 +142,28 @@ export function scalarCodeKernel(): CodeKernel {
       note(state, first + row, upper);
       offer(state, estimate - doubt - size * SLACK);
     }
-  };
+  }
 
-  return {
-    kernel: "scalar",
-    reserve(bytes) {
-      if (bytes > buffer.byteLength) {
-        const larger = new ArrayBuffer(Math.max(bytes, Math.ceil(buffer.byteLength * 1.25)));
-        new Uint8Array(larger).set(new Uint8Array(buffer));
-        buffer = larger;
-        view = new DataView(buffer);
-      }
-      return buffer;
-    },
-    scanCodes: (state, query, block, headBytes, ...rest) =>
-      scanHeads(state, query, block, headBytes, 0, 0, ...rest, 0, 0, 0),
-    scanHeads,
-    // Nothing is put off.
-    scanTails() {},
-    hash(hashes, addresses, count, bytes) {
-      scalarHash(buffer, hashes, addresses, count, bytes);
-    },
-    scanBits(state, query, block, width, count, first, mask) {
-      for (let row = 0; row < count; row++) {
-        if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const [group, lane] = [block + (row >> 2) * (width * 4 + 48), row & 3];
-        const offset = view.getFloat32(group + width * 4 + lane * 4, true);
-        const estimate = offset - differing(headOf(group, lane, width), query, width);
-        if (estimate < number(state) || estimate === Number.NEGATIVE_INFINITY) continue;
-        note(state, first + row, estimate);
-        offer(state, estimate);
-      }
-    },
-    settle,
-  };
+  function scanBits(
+    state: number,
+    query: number,
+    block: number,
+    width: number,
+    count: number,
+    first: number,
+    mask: number,
+  ): void {
+    const { view } = memory;
+    for (let row = 0; row < count; row++) {
+      if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
+      const [group, lane] = [block + (row >> 2) * (width * 4 + 48), row & 3];
+      const offset = view.getFloat32(group + width * 4 + lane * 4, true);
+      const estimate = offset - differing(headOf(group, lane, width), query, width);
+      if (estimate < number(state) || estimate === Number.NEGATIVE_INFINITY) continue;
+      note(state, first + row, estimate);
+      offer(state, estimate);
+    }
+  }
+
+  return { scanCodes, scanBits, settle };
 }

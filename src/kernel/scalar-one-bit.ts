@@ -1,18 +1,15 @@
-import type { OneBitKernel } from "./one-bit.ts";
-import { scalarHash } from "./scalar-checksum.ts";
+import type { ScalarMemory } from "./scalar-memory.ts";
 
 /** The offset of a row that is gone: below that of any other. */
 export const GONE = -(2 - 2 ** -23) * 2 ** 127;
 
 const f = Math.fround;
 
-/** The kernels of 1-bit codes in plain TypeScript, equal to the last bit: the oracle of their tests, and the fallback without SIMD. */
-export function scalarOneBitKernel(): OneBitKernel {
-  let buffer = new ArrayBuffer(0);
-  let view = new DataView(buffer);
-  const float = (at: number) => view.getFloat32(at, true);
-  const integer = (at: number) => view.getInt32(at, true);
-  const floats = (at: number, length: number) => new Float32Array(buffer, at, length);
+/** Coding and scans of 1-bit codes in plain TypeScript, equal to the last bit. */
+export function scalarOneBit(memory: ScalarMemory) {
+  const float = (at: number) => memory.view.getFloat32(at, true);
+  const integer = (at: number) => memory.view.getInt32(at, true);
+  const floats = (at: number, length: number) => new Float32Array(memory.buffer, at, length);
 
   function codeOneBit(
     rows: number,
@@ -43,7 +40,7 @@ export function scalarOneBitKernel(): OneBitKernel {
       const params = block + (width * capacity) / 8 + row * 4;
       const store = (offset: number, scale: number, error: number) =>
         [offset, scale, error].forEach((value, i) => {
-          view.setFloat32(params + i * capacity * 4, value, true);
+          memory.view.setFloat32(params + i * capacity * 4, value, true);
         });
       if (!(squares < Number.POSITIVE_INFINITY)) {
         bad |= 1 << n;
@@ -55,7 +52,7 @@ export function scalarOneBitKernel(): OneBitKernel {
       for (let i = 0; i < width; i++) x[i] = f(y[i]!) * inverse;
       rotateOneBit(rows + n * width * 4, width, window, factors, rounds);
       const sums = [0, 0, 0, 0];
-      const codes = new Uint8Array(buffer, block + (row >> 5) * width * 4, width * 4);
+      const codes = new Uint8Array(memory.buffer, block + (row >> 5) * width * 4, width * 4);
       for (let i = 0; i < width; i++) sums[i % 4] = f(sums[i % 4]! + Math.abs(x[i]!));
       for (let i = 0; i < width; i += 4) {
         let bits = 0;
@@ -92,7 +89,7 @@ export function scalarOneBitKernel(): OneBitKernel {
     let i: number;
     if (size < k) {
       i = size++;
-      view.setInt32(state + 8, size, true);
+      memory.view.setInt32(state + 8, size, true);
       for (; i > 0 && heap[(i - 1) >> 1]! > lower; i = (i - 1) >> 1) heap[i] = heap[(i - 1) >> 1]!;
     } else {
       if (!(lower > heap[0]!)) return;
@@ -107,7 +104,7 @@ export function scalarOneBitKernel(): OneBitKernel {
       }
     }
     heap[i] = lower;
-    if (size === k && heap[0]! > float(state)) view.setFloat32(state, heap[0]!, true);
+    if (size === k && heap[0]! > float(state)) memory.view.setFloat32(state, heap[0]!, true);
   }
 
   function settleOneBit(state: number): number {
@@ -117,74 +114,69 @@ export function scalarOneBitKernel(): OneBitKernel {
     let left = 0;
     for (let i = 0; i < found; i++) {
       if (float(list + i * 8) < threshold) continue;
-      new Uint8Array(buffer).copyWithin(list + left * 8, list + i * 8, list + i * 8 + 8);
+      new Uint8Array(memory.buffer).copyWithin(list + left * 8, list + i * 8, list + i * 8 + 8);
       left++;
     }
-    view.setInt32(state + 12, left, true);
+    memory.view.setInt32(state + 12, left, true);
     return left;
   }
 
-  return {
-    kernel: "scalar",
-    reserve(bytes) {
-      if (bytes > buffer.byteLength) {
-        const larger = new ArrayBuffer(Math.max(bytes, Math.ceil(buffer.byteLength * 1.25)));
-        new Uint8Array(larger).set(new Uint8Array(buffer));
-        buffer = larger;
-        view = new DataView(buffer);
+  function scanOneBit(
+    state: number,
+    query: number,
+    table: number,
+    block: number,
+    width: number,
+    capacity: number,
+    count: number,
+    first: number,
+    mask: number,
+  ): void {
+    const { view } = memory;
+    const [step, base, perError, perScale, perOffset, norm, whole, less, caution] = floats(query, 9);
+    const params = block + (width * capacity) / 8;
+    const run = capacity * 4;
+    for (let row = 0; row < count; row++) {
+      if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
+      const offset = float(params + row * 4);
+      if (offset === GONE) continue;
+      const scale = float(params + run + row * 4);
+      const error = float(params + run + run + row * 4);
+      let sum = 0;
+      for (let group = 0; group < width / 4; group++) {
+        const pair = view.getUint8(block + (row >> 5) * width * 4 + group * 16 + (row & 15));
+        sum += view.getUint8(table + group * 16 + ((row & 16) === 0 ? pair & 15 : pair >> 4));
       }
-      return buffer;
-    },
-    hash(hashes, addresses, count, bytes) {
-      scalarHash(buffer, hashes, addresses, count, bytes);
-    },
-    codeOneBit,
-    rotateOneBit,
-    settleOneBit,
-    scanOneBit(state, query, table, block, width, capacity, count, first, mask) {
-      const [step, base, perError, perScale, perOffset, norm, whole, less, caution] = floats(query, 9);
-      const params = block + (width * capacity) / 8;
-      const run = capacity * 4;
-      for (let row = 0; row < count; row++) {
-        if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-        const offset = float(params + row * 4);
-        if (offset === GONE) continue;
-        const scale = float(params + run + row * 4);
-        const error = float(params + run + run + row * 4);
-        let sum = 0;
-        for (let group = 0; group < width / 4; group++) {
-          const pair = view.getUint8(block + (row >> 5) * width * 4 + group * 16 + (row & 15));
-          sum += view.getUint8(table + group * 16 + ((row & 16) === 0 ? pair & 15 : pair >> 4));
+      const product = f(f(f(sum * step!) + base!) * scale);
+      const estimate = f(product + offset);
+      const widest = f(f(f(error * perError!) + f(scale * perScale!)) + f(Math.abs(offset) * perOffset!));
+      if (f(estimate + widest) < float(state)) continue;
+      const square = f(f(f(scale * scale) * whole!) - f(f(error * error) * less!));
+      const length = f(f(Math.sqrt(Math.max(square, 0))) * norm!);
+      const along = length > 0 ? Math.max(0, f(f(Math.abs(product) - f(error * norm!)) / length)) : 0;
+      const across = f(Math.sqrt(Math.max(0, f(1 - f(along * along)))));
+      const doubt = f(f(f(f(error * perError!) * across) + f(scale * perScale!)) + f(Math.abs(offset) * perOffset!));
+      const upper = error < Number.POSITIVE_INFINITY ? f(estimate + doubt) : Number.POSITIVE_INFINITY;
+      if (upper < float(state)) continue;
+      let found = integer(state + 12);
+      const most = integer(state + 16);
+      if (found === most) {
+        found = settleOneBit(state);
+        if (found > most >> 1) {
+          view.setInt32(state + 28, 1, true);
+          view.setInt32(state + 12, 0, true);
+          found = 0;
         }
-        const product = f(f(f(sum * step!) + base!) * scale);
-        const estimate = f(product + offset);
-        const widest = f(f(f(error * perError!) + f(scale * perScale!)) + f(Math.abs(offset) * perOffset!));
-        if (f(estimate + widest) < float(state)) continue;
-        const square = f(f(f(scale * scale) * whole!) - f(f(error * error) * less!));
-        const length = f(f(Math.sqrt(Math.max(square, 0))) * norm!);
-        const along = length > 0 ? Math.max(0, f(f(Math.abs(product) - f(error * norm!)) / length)) : 0;
-        const across = f(Math.sqrt(Math.max(0, f(1 - f(along * along)))));
-        const doubt = f(f(f(f(error * perError!) * across) + f(scale * perScale!)) + f(Math.abs(offset) * perOffset!));
-        const upper = error < Number.POSITIVE_INFINITY ? f(estimate + doubt) : Number.POSITIVE_INFINITY;
-        if (upper < float(state)) continue;
-        let found = integer(state + 12);
-        const most = integer(state + 16);
-        if (found === most) {
-          found = settleOneBit(state);
-          if (found > most >> 1) {
-            view.setInt32(state + 28, 1, true);
-            view.setInt32(state + 12, 0, true);
-            found = 0;
-          }
-        }
-        const at = integer(state + 24) + found * 8;
-        view.setFloat32(at, upper, true);
-        view.setInt32(at + 4, first + row, true);
-        view.setInt32(state + 12, found + 1, true);
-        if (error < Number.POSITIVE_INFINITY) offer(state, f(estimate - f(doubt * caution!)));
       }
-    },
-  };
+      const at = integer(state + 24) + found * 8;
+      view.setFloat32(at, upper, true);
+      view.setInt32(at + 4, first + row, true);
+      view.setInt32(state + 12, found + 1, true);
+      if (error < Number.POSITIVE_INFINITY) offer(state, f(estimate - f(doubt * caution!)));
+    }
+  }
+
+  return { codeOneBit, rotateOneBit, scanOneBit, settleOneBit };
 }
 
 /** A sum as the kernel makes it, in four lanes. */

@@ -9,7 +9,7 @@ import { Generations } from "../vector/generation.ts";
 import { type IndexedColumn, withoutPause } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
 import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
-import { forgetCodes, loadBits, type Resident, reportDamage, residentCodes } from "../vector/resident-column.ts";
+import { loadBits, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import type { CodeKind } from "../vector/row-blocks.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, Refusal, RowsSkipped } from "./found.ts";
@@ -18,6 +18,7 @@ import type { NearestRequest } from "./nearest-request.ts";
 import { BATCH_ROWS, type Bounds, CodesContradicted, Rescoring } from "./rescoring.ts";
 import type { Values } from "./search-query.ts";
 import { type Searched, searchedColumn } from "./searched-column.ts";
+import type { Together } from "./together.ts";
 
 export interface CertifiedInput {
   readonly request: NearestRequest;
@@ -25,37 +26,17 @@ export interface CertifiedInput {
   readonly db: DbLike;
   readonly attachment: Attachment;
   readonly values: Values;
-  readonly codes: CodesOnce;
+  readonly together: SearchesTogether;
+  /** Which of them this is. */
+  readonly n: number;
   /** The share of the true nearest rows to find. */
   readonly recall: number;
   /** Whether this query must not have anything written. */
   readonly isReadOnly: boolean;
 }
 
-/** The codes that several searches of one snapshot share: looked up and brought up to it by the first. */
-export class CodesOnce {
-  #resident: Resident | undefined;
-  #refusal: Refusal | undefined;
-  #isAsked = false;
-
-  /** Why there can be none. */
-  *refusal(ask: () => Steps<Refusal | undefined>): Steps<Refusal | undefined> {
-    if (!this.#isAsked) this.#refusal = yield* ask();
-    this.#isAsked = true;
-    return this.#refusal;
-  }
-
-  *resident(ask: () => Steps<Resident>): Steps<Resident> {
-    this.#resident ??= yield* ask();
-    return this.#resident;
-  }
-
-  /** Has the next search look anew: something about them is wrong. */
-  forget(connection: object): void {
-    this.#resident = undefined;
-    forgetCodes(connection);
-  }
-}
+/** What they share. */
+export type SearchesTogether = Together<Refusal, Asked | Refusal>;
 
 /**
  * More survivors than this share of the rows, and reading them one by one is no faster than reading all in order. So many are
@@ -95,7 +76,7 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const searched = searchedColumn(input);
   if ("refusal" in searched) return searched;
   const { column } = searched;
-  const refusal = yield* input.codes.refusal(() => shadowOf(column));
+  const refusal = yield* input.together.refusal(() => shadowOf(column));
   if (refusal) return refusal;
 
   try {
@@ -103,13 +84,13 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
     // Codes that are read from disk are gone: another generation is current, or something is wrong with this one.
-    input.codes.forget(driver.connection);
+    input.together.forget(driver.connection);
   }
   try {
     return yield* scanCodes(input, searched, true);
   } catch (error) {
     if (!(error instanceof ChunkDamage)) throw error;
-    input.codes.forget(driver.connection);
+    input.together.forget(driver.connection);
     reportDamage(driver.connection, column, error);
     return { refusal: error.message };
   }
@@ -126,15 +107,15 @@ function* shadowOf({ table }: IndexedColumn): Steps<Refusal | undefined> {
 
 /** @param isChecked - whether codes on disk that are not kept in memory are looked at first */
 function* scanCodes(
-  { request, driver, db, values, codes: once, recall, isReadOnly }: CertifiedInput,
+  { request, driver, db, values, together, n, recall, isReadOnly }: CertifiedInput,
   { column, sql }: Searched,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
-  const encoded = request.query(values);
+  const encoded = together.encoded(n);
   const start = performance.now();
   const { connection } = driver;
   const budgetBytes = memoryBudgetOf(connection);
-  const resident = yield* once.resident(function* () {
+  const resident = yield* together.resident(function* () {
     const isApproximate = recall < 1;
     const resident = yield* residentCodes(connection, column, { budgetBytes, isChecked, isApproximate });
     if (!isReadOnly) considerFold(driver, column, resident);
@@ -148,6 +129,8 @@ function* scanCodes(
   const base: BaseScan = {
     codes,
     encoded,
+    together,
+    n,
     maxDistance: request.maxDistance,
     wanted: request.offset + request.limit,
     read: (source, kind) => generations.codes(source, kind, space),
@@ -175,11 +158,11 @@ function* scanCodes(
     };
   } catch (error) {
     if (error instanceof RangeError) {
-      once.forget(connection);
+      together.forget(connection);
       return { refusal: `there is no memory for a search of the codes: ${error.message}` };
     }
     if (!(error instanceof CodesContradicted)) throw error;
-    once.forget(connection);
+    together.forget(connection);
     yield* distrust(connection, column);
     return { refusal: `the codes contradict the table: ${error.message}`, isFault: true };
   }
@@ -190,6 +173,9 @@ interface BaseScan {
   readonly codes: ResidentCodes;
   /** The query as the column stores it. */
   readonly encoded: Uint8Array;
+  /** The searches that this is the n-th of. */
+  readonly together: SearchesTogether;
+  readonly n: number;
   readonly maxDistance: number;
   /** Rows from the nearest on, those that `offset` passes over included. */
   readonly wanted: number;
@@ -232,8 +218,8 @@ function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scann
     }));
   if (walked) return walked;
   const start = performance.now();
-  const asked = yield* ask(scan, matching);
-  return "refusal" in asked ? asked : yield* scanAmong(scan, asked, start);
+  const asked = yield* base.together.asked(() => ask(scan, matching));
+  return "refusal" in asked ? asked : yield* scanAmong(scan, asked, start, true);
 }
 
 /** Answers with the recall asked for: the rows that are likely enough among the nearest by their 1-bit codes are looked at. */
@@ -258,7 +244,7 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
     });
     if (walked) return walked;
   }
-  const asked = yield* ask(base, matching);
+  const asked = yield* base.together.asked(() => ask(base, matching));
   if ("refusal" in asked) return asked;
   const { among, k, size, skipped } = asked;
   const share = space.isExact ? SURVIVORS_SHARE : LIKELY_ALONE_SHARE;
@@ -269,8 +255,13 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
   }
   const query = codes.likelyQuery(encoded, factor);
   // Exact codes are a way out that is better than a second scan; without them it is all that keeps the table from being read.
-  const search = { query, k, maxDistance, most, among, isHasty: space.isExact };
-  const found = k === 0 ? undefined : yield* codes.searchLikely(search, read);
+  const searchOf = (query: OneBitSpaceQuery) => ({ query, k, maxDistance, most, among, isHasty: space.isExact });
+  const begin: BeginTeam = (count, threads) => {
+    const queryOf = (at: number) => codes.likelyQuery(base.together.encoded(base.n + at), factor);
+    return codes.likelyTeam(count, (at) => searchOf(at === 0 ? query : queryOf(at)), threads);
+  };
+  const made = k === 0 ? undefined : base.together.scan(base.n, codes.likelyBytes, begin);
+  const found = k === 0 ? undefined : yield* codes.searchLikely(searchOf(query), read, made);
   if (space.isExact && !(found && found.count * ROW_COST_BYTES < codes.streamedBytes("codes"))) {
     // The codes for exact answers cost far less than vectors, unless they are on disk, and rule most of the likely rows out.
     const scan: CodeScan = { ...base, query: space.query(encoded) };
@@ -351,22 +342,37 @@ function* ask({ codes, wanted }: BaseScan, matching: Matching | undefined): Step
   return { among, k: Math.min(wanted, size), size, skipped };
 }
 
-/** Scans the codes of all rows that are asked. */
+/** Makes a team of so many searches from this one on. */
+type BeginTeam = Parameters<SearchesTogether["scan"]>[2];
+
+/**
+ * Scans the codes of all rows that are asked.
+ *
+ * @param isShared - whether those searches that follow are about to do the same
+ */
 function* scanAmong(
-  { codes, query, maxDistance, read, rescoring: begin }: CodeScan,
+  { codes, query, maxDistance, read, rescoring, together, n }: CodeScan,
   { among, k, size, skipped }: Asked,
   start: number,
+  isShared = false,
 ): Steps<Scanned | Refusal> {
   const most = mostSurvivors(codes);
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
-  const found = k === 0 ? NOTHING_FOUND : yield* codes.search({ query, k, maxDistance, most, among }, read);
+  const searchOf = (query: SpaceQuery) => ({ query, k, maxDistance, most, among });
+  const begin: BeginTeam = (count, threads) => {
+    const queryOf = (at: number) => codes.space.query(together.encoded(n + at));
+    return codes.searchTeam(count, (at) => searchOf(at === 0 ? query : queryOf(at)), threads);
+  };
+  const bytes = size * codes.space.headBytes;
+  const made = isShared && k > 0 ? together.scan(n, bytes, begin) : undefined;
+  const found = k === 0 ? NOTHING_FOUND : yield* codes.search(searchOf(query), read, made);
   if (!found) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
   const scanMs = performance.now() - start;
-  const rescoring = yield* begin(k, provenBounds(query));
+  const scoring = yield* rescoring(k, provenBounds(query));
   const { survivors } = found;
-  yield* scoreDown(rescoring, survivors);
+  yield* scoreDown(scoring, survivors);
   const { bytesRead: scanBytes } = found;
-  return { plan: "certified scan", rescoring, scanMs, size, skipped, scanBytes, inDoubt: survivors.length };
+  return { plan: "certified scan", rescoring: scoring, scanMs, size, skipped, scanBytes, inDoubt: survivors.length };
 }
 
 function provenBounds(query: SpaceQuery): Bounds {

@@ -1,16 +1,17 @@
 import { type Attachment, attachmentOfVector, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
-import { report, reportOnce } from "../driver/events.ts";
+import { report, reportOnce, threadsOf } from "../driver/events.ts";
 import { columnName } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { isSameName, REGISTRY } from "../schema/names.ts";
 import { bareScan } from "./bare-scan.ts";
-import { type CertifiedInput, CodesOnce, certifiedScan } from "./certified-scan.ts";
+import { type CertifiedInput, certifiedScan, type SearchesTogether } from "./certified-scan.ts";
 import type { Found } from "./found.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import type { Values } from "./search-query.ts";
+import { Together } from "./together.ts";
 
 /** Chooses the plan and runs it: the codes of the column's index where they can be relied on, else the whole table. */
 export function* findNearest(request: NearestRequest, input: FindInput): Steps<Chosen> {
@@ -26,11 +27,15 @@ export function* findNearestMany(requests: readonly NearestRequest[], input: Fin
   const { db, driver, values, isReadOnly = false } = input;
   if (requests.length === 0) return [];
   const attachment = yield* indexOf(requests[0]!, input);
-  const codes = new CodesOnce();
+  const together: SearchesTogether = new Together(requests, values, threadsOf(driver.connection));
   const recall = yield* recallOf(requests[0]!, input, attachment);
   const chosen: (Chosen | Unanswered)[] = [];
-  for (const request of requests) {
-    chosen.push(yield* fromCodes({ request, driver, db, values, codes, recall, isReadOnly }, attachment));
+  try {
+    for (const [n, request] of requests.entries()) {
+      chosen.push(yield* fromCodes({ request, driver, db, values, together, n, recall, isReadOnly }, attachment));
+    }
+  } finally {
+    together.end();
   }
   const isBare = (one: Chosen | Unanswered): one is Unanswered => !("candidates" in one);
   const bare = requests.filter((_, i) => isBare(chosen[i]!));
@@ -46,7 +51,7 @@ function* fromCodes(
   input: Omit<CertifiedInput, "attachment">,
   attachment: Attachment | undefined,
 ): Steps<Chosen | Unanswered> {
-  const { request, driver, db, values, codes, recall, isReadOnly } = input;
+  const { request, driver, db, values, together, n, recall, isReadOnly } = input;
   const index = attachment?.name ?? null;
   // A query of no rows reads none.
   if (!attachment || request.limit === 0) return { index, recall, fallback: null };
@@ -63,7 +68,7 @@ function* fromCodes(
   }
   // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
   if (driver.kind === "async") return { index, recall, fallback: null };
-  const found = yield* certifiedScan({ request, driver, db, values, codes, recall, isReadOnly, attachment });
+  const found = yield* certifiedScan({ request, driver, db, values, together, n, recall, isReadOnly, attachment });
   // To spread so many fields takes 2 µs, to add three a twentieth.
   if (!("refusal" in found)) return Object.assign(found, { index, recall, fallback: null });
   if (found.isFault) {

@@ -1,7 +1,9 @@
 import { codecOf, encodeVector, type VectorShape } from "../codec/codec.ts";
+import { Arena } from "../kernel/arena.ts";
 import { type Breathing, stepRows } from "../kernel/breathing.ts";
-import { GROUP_ROWS, OneBitBlocks } from "../kernel/one-bit.ts";
+import { GROUP_ROWS, OneBitBlocks } from "../kernel/one-bit-blocks.ts";
 import { type Matrix, multiplier } from "../kernel/products.ts";
+import { Scan } from "../kernel/scan.ts";
 import type { Metric } from "../metric/metric.ts";
 import { type OneBitModel, oneBitQuery, oneBitShape } from "./one-bit-space.ts";
 
@@ -61,7 +63,7 @@ export function* calibrate(
     if ((i + 1) % stepRows(shape.dimensions) === 0) yield;
   }
   if (rows.length < SAMPLE_MIN) return SPREAD_UNKNOWN;
-  const blocks = new OneBitBlocks(oneBitShape(shape, metric, model), rows.length);
+  const blocks = new OneBitBlocks(oneBitShape(shape, metric, model), new Arena(), rows.length);
   const slot = blocks.take();
   for (let i = 0; i < rows.length; i += GROUP_ROWS) {
     blocks.write(slot, i, rows.slice(i, i + GROUP_ROWS));
@@ -175,13 +177,9 @@ function errorsOf(
 ): number[] {
   const uppers = [1, 2].map((factor) => {
     const query = oneBitQuery(blocks, { shape, metric }, encoded, factor);
-    const scan = blocks.scan({
-      query: query.coded,
-      k: rows.length,
-      floor: Number.NEGATIVE_INFINITY,
-      most: rows.length,
-    });
-    scan.block(slot, rows.length, 0, undefined);
+    const bits = { blocks, query: query.coded, floor: Number.NEGATIVE_INFINITY };
+    const scan = new Scan({ bits, k: rows.length, most: rows.length });
+    scan.blocks([{ bits: slot, count: rows.length, first: 0, mask: undefined }]);
     const byRow = new Float64Array(rows.length).fill(Number.NaN);
     const { rows: found, uppers: bounds } = scan.found()!;
     found.forEach((row, i) => {

@@ -1,8 +1,9 @@
 import { codecOf, type VectorShape, vectorBytes } from "../codec/codec.ts";
-import type { BlockShape, CodedQuery } from "../kernel/code-scan.ts";
+import type { BlockShape } from "../kernel/code-blocks.ts";
 import { type Coder, type CoderInput, coderFor, type RowCode } from "../kernel/coder.ts";
 import { roundUp } from "../kernel/module.ts";
 import { CHAIN_STEPS } from "../kernel/scalar-coder.ts";
+import type { CodedQuery } from "../kernel/scan.ts";
 import type { Metric } from "../metric/metric.ts";
 import { squaredNorm } from "../metric/reference.ts";
 import { readModel } from "./model.ts";

@@ -1,7 +1,7 @@
 import { codecOf, type VectorShape } from "../codec/codec.ts";
 import { type Breathing, stepRows } from "../kernel/breathing.ts";
 import type { RowCode } from "../kernel/coder.ts";
-import type { OneBitShape } from "../kernel/one-bit.ts";
+import type { OneBitShape } from "../kernel/one-bit-blocks.ts";
 import type { Metric } from "../metric/metric.ts";
 import { calibrate } from "./calibration.ts";
 import { type CodeSpace, codeSpace } from "./code-space.ts";

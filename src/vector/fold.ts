@@ -2,7 +2,7 @@ import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { checksum } from "../kernel/checksum.ts";
-import { codeKernel } from "../kernel/code-scan.ts";
+import { codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";

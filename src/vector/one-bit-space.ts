@@ -1,6 +1,12 @@
 import { codecOf, type VectorShape } from "../codec/codec.ts";
 import { roundUp } from "../kernel/module.ts";
-import { entryMax, GROUP_ROWS, type OneBitBlocks, type OneBitQuery, type OneBitShape } from "../kernel/one-bit.ts";
+import {
+  entryMax,
+  GROUP_ROWS,
+  type OneBitBlocks,
+  type OneBitQuery,
+  type OneBitShape,
+} from "../kernel/one-bit-blocks.ts";
 import type { Metric } from "../metric/metric.ts";
 
 /**

@@ -1,9 +1,12 @@
 import { vectorBytes } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
 import { checksum } from "../kernel/checksum.ts";
-import { type CodeKernel, codeKernel, type Scan } from "../kernel/code-scan.ts";
+import { type CodeKernel, codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
-import { oneBitRowBytes } from "../kernel/one-bit.ts";
+import { oneBitRowBytes } from "../kernel/one-bit-blocks.ts";
+import { Scan, type ScanBlock, type ScanFound, type ScanInput } from "../kernel/scan.ts";
+import { ScanTeam, type ScanTeamInput } from "../kernel/scan-team.ts";
+import type { ScanThread } from "../kernel/scan-threads.ts";
 import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
 import type { BreathingSteps } from "./indexed-column.ts";
@@ -90,13 +93,6 @@ export interface StoredCodes {
   check(payloadSum: number): void;
 }
 
-/** What a scan of either kind of codes is given. */
-interface BlockScan extends Pick<Scan, "block" | "again"> {
-  settle?(): void;
-  /** Whether it has come to nothing, and need not go on. */
-  isLost?(): boolean;
-}
-
 interface Block {
   readonly ids: RowIds;
   count: number;
@@ -149,7 +145,7 @@ export class ResidentCodes {
   readonly #skipped = new Map<bigint, Skip>();
 
   /** @param capacity - rows of a block, fewer than usual for tests */
-  constructor(space: ColumnSpace, kernel: CodeKernel = codeKernel(), capacity?: number) {
+  constructor(space: ColumnSpace, kernel: CodeKernel = codeKernel(true), capacity?: number) {
     this.space = space;
     this.#codes = new RowBlocks(space, kernel, capacity);
   }
@@ -371,12 +367,25 @@ export class ResidentCodes {
     );
   }
 
-  /** Undefined where more than `most` rows survive. */
-  *search({ query, k, maxDistance, most, among }: CodeSearch, read: ReadCodes): Steps<CodesFound | undefined> {
-    const begin = () => this.#codes.scan({ query: query.coded, k, floor: query.floorOf(maxDistance), most });
-    const scan = yield* this.#visit("codes", begin, among, read);
-    const found = scan.survivors();
-    return found && { survivors: this.#ranked(found), threshold: scan.threshold, bytesRead: scan.bytesRead };
+  /**
+   * Undefined where more than `most` rows survive.
+   *
+   * @param made - the scan, where a team of `searchTeam` has made it
+   */
+  *search(search: CodeSearch, read: ReadCodes, made?: Scan): Steps<CodesFound | undefined> {
+    const scan = made ?? (yield* this.#visit("codes", this.#inputOf(search), search.among, read));
+    const found = scan.found();
+    return found && { survivors: this.#ranked(found), threshold: found.threshold, bytesRead: scan.bytesRead };
+  }
+
+  /**
+   * A team for several searches that differ in their queries alone; undefined where threads cannot make them. To be ended before
+   * anything changes the codes.
+   *
+   * @throws {RangeError} when memory ends
+   */
+  searchTeam(count: number, searchOf: (n: number) => CodeSearch, threads: readonly ScanThread[]): ScanTeam | undefined {
+    return this.#team("codes", searchOf(0).among, { count, inputOf: (n) => this.#inputOf(searchOf(n)), threads });
   }
 
   /**
@@ -389,17 +398,13 @@ export class ResidentCodes {
     return oneBitQuery(this.#codes.bits!, this.space, encoded, factor);
   }
 
-  /** The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`. */
-  *searchLikely(
-    { query, k, maxDistance, most, among, isHasty }: LikelySearch,
-    read: ReadCodes,
-  ): Steps<Likely | undefined> {
-    const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
-    const begin = () => {
-      const scan = this.#codes.scanBits({ query: query.coded, k, floor, most });
-      return Object.assign(scan, { isLost: () => isHasty && scan.isFlooded });
-    };
-    const scan = yield* this.#visit("bits", begin, among, read);
+  /**
+   * The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`.
+   *
+   * @param made - as for `search`
+   */
+  *searchLikely(search: LikelySearch, read: ReadCodes, made?: Scan): Steps<Likely | undefined> {
+    const scan = made ?? (yield* this.#visit("bits", this.#likelyInputOf(search), search.among, read));
     const found = scan.found();
     if (!found) return undefined;
     return {
@@ -422,34 +427,52 @@ export class ResidentCodes {
     };
   }
 
-  /** Hands the blocks that are asked to a scan, at last those on disk, through a few slots that are taken before it begins. */
-  *#visit<TScan extends BlockScan>(
-    kind: CodeKind,
-    begin: () => TScan,
-    among: Selection | undefined,
-    read: ReadCodes,
-  ): Steps<TScan> {
-    const isAsked = (n: number) => !among || among.maskOf(n) !== undefined;
-    const stored: number[] = [];
-    for (const [n, { slots }] of this.#blocks.entries()) if (slots[kind] === undefined && isAsked(n)) stored.push(n);
-    const visiting = stored.slice(0, READ_BLOCKS).map(() => this.#codes.take(kind));
+  /** As `searchTeam`, for `searchLikely`. */
+  likelyTeam(
+    count: number,
+    searchOf: (n: number) => LikelySearch,
+    threads: readonly ScanThread[],
+  ): ScanTeam | undefined {
+    return this.#team("bits", searchOf(0).among, { count, inputOf: (n) => this.#likelyInputOf(searchOf(n)), threads });
+  }
+
+  #team(kind: CodeKind, among: Selection | undefined, input: Omit<ScanTeamInput, "blocks">): ScanTeam | undefined {
+    const { resident, streamed } = this.#asked(kind, among);
+    if (streamed.length > 0 || !this.#codes.isShared) return undefined;
+    return new ScanTeam({ ...input, blocks: resident });
+  }
+
+  #inputOf({ query, k, maxDistance, most }: CodeSearch): ScanInput {
+    return { ...this.#codes.codesOf(query.coded, query.floorOf(maxDistance)), k, most };
+  }
+
+  #bitsOf(query: OneBitSpaceQuery, maxDistance: number): Pick<ScanInput, "bits"> {
+    const floor = Number.isFinite(maxDistance) ? query.similarityOf(maxDistance) : Number.NEGATIVE_INFINITY;
+    return this.#codes.bitsOf(query.coded, floor);
+  }
+
+  #likelyInputOf({ query, k, maxDistance, most, isHasty }: LikelySearch): ScanInput {
+    return { ...this.#bitsOf(query, maxDistance), k, most, isHasty };
+  }
+
+  /**
+   * Hands the blocks that are asked to a scan: all that are in memory at once, then those on disk, through a few slots that are taken
+   * before it begins.
+   */
+  *#visit(kind: CodeKind, input: ScanInput, among: Selection | undefined, read: ReadCodes): Steps<Scan> {
+    const { resident, streamed } = this.#asked(kind, among);
+    const visiting = streamed.slice(0, READ_BLOCKS).map(() => this.#codes.take(kind));
     try {
-      const scan = begin();
-      const visit = (n: number, slot: number) => {
-        scan.block(slot, this.#blocks[n]!.count, n * this.#codes.capacity, among?.maskOf(n));
-        return scan.isLost?.();
-      };
+      const scan = new Scan(input);
+      const isLost = () => input.isHasty === true && scan.isFlooded;
       do {
-        for (const [n, { slots }] of this.#blocks.entries()) {
-          const slot = slots[kind];
-          if (slot !== undefined && isAsked(n) && visit(n, slot)) return scan;
-        }
-        for (let from = 0; from < stored.length; from += READ_BLOCKS) {
-          const group = stored.slice(from, from + READ_BLOCKS);
-          const blocks = group.map((n) => this.#blocks[n]!);
+        scan.blocks(resident);
+        for (let from = 0; from < streamed.length; from += READ_BLOCKS) {
+          if (isLost()) return scan;
+          const group = streamed.slice(from, from + READ_BLOCKS);
+          const blocks = group.map(([block]) => block);
           yield* this.#fill(kind, visiting, blocks, read);
-          for (const [i, n] of group.entries()) if (visit(n, visiting[i]!)) return scan;
-          scan.settle?.();
+          scan.blocks(group.map(([, rows], i) => ({ ...rows, [kind]: visiting[i] })));
         }
       } while (scan.again());
       return scan;
@@ -458,8 +481,24 @@ export class ResidentCodes {
     }
   }
 
+  /** The blocks that are asked: those in memory, and those on disk. */
+  #asked(kind: CodeKind, among: Selection | undefined): { resident: ScanBlock[]; streamed: [Block, ScanBlock][] } {
+    const { capacity } = this.#codes;
+    const resident: ScanBlock[] = [];
+    const streamed: [Block, ScanBlock][] = [];
+    for (const [n, block] of this.#blocks.entries()) {
+      const mask = among?.maskOf(n);
+      if (among && !mask) continue;
+      const rows = { count: block.count, first: n * capacity, mask };
+      const slot = block.slots[kind];
+      if (slot === undefined) streamed.push([block, rows]);
+      else resident.push({ ...rows, ...block.slots });
+    }
+    return { resident, streamed };
+  }
+
   /** The rows found, best bound first. */
-  #ranked({ rows, uppers }: { readonly rows: Int32Array; readonly uppers: ArrayLike<number> }): Survivor[] {
+  #ranked({ rows, uppers }: Pick<ScanFound, "rows" | "uppers">): Survivor[] {
     const ranked = Array.from(rows, (at, i) => ({ id: this.#idOf(at), upper: uppers[i]! }));
     return ranked.sort((x, y) => (x.upper === y.upper ? 0 : y.upper - x.upper));
   }

@@ -1,24 +1,11 @@
 import { codecOf } from "../codec/codec.ts";
+import { Arena } from "../kernel/arena.ts";
 import { checksum } from "../kernel/checksum.ts";
-import {
-  blockRows,
-  CodeBlocks,
-  type CodeKernel,
-  codesBytes,
-  rowBytes,
-  type Scan,
-  type ScanInput,
-} from "../kernel/code-scan.ts";
+import { blockRows, CodeBlocks, codesBytes, rowBytes } from "../kernel/code-blocks.ts";
+import type { CodeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
-import {
-  OneBitBlocks,
-  type OneBitScan,
-  type OneBitScanInput,
-  oneBitBytes,
-  oneBitKernel,
-  oneBitRowBytes,
-} from "../kernel/one-bit.ts";
-import { scalarOneBitKernel } from "../kernel/scalar-one-bit.ts";
+import { OneBitBlocks, type OneBitQuery, oneBitBytes, oneBitRowBytes } from "../kernel/one-bit-blocks.ts";
+import type { CodedQuery, ScanInput } from "../kernel/scan.ts";
 import type { ColumnSpace } from "./column-space.ts";
 
 /** Codes for exact answers, or of 1 bit. */
@@ -60,13 +47,18 @@ export class RowBlocks {
   constructor(space: ColumnSpace, kernel: CodeKernel, capacity = spaceBlockRows(space)) {
     this.space = space;
     this.kinds = kindsOf(space);
-    this.#codes = new CodeBlocks(space, kernel, capacity);
-    const bitKernel = kernel.kernel === "scalar" ? scalarOneBitKernel : oneBitKernel;
-    this.#bits = space.oneBit && new OneBitBlocks(space.oneBit.shape, capacity, bitKernel());
+    const arena = new Arena(kernel);
+    this.#codes = new CodeBlocks(space, arena, capacity);
+    this.#bits = space.oneBit && new OneBitBlocks(space.oneBit.shape, arena, capacity);
   }
 
   get kernel(): CodeKernel["kernel"] {
-    return this.#codes.kernel;
+    return this.#codes.arena.kernel.kernel;
+  }
+
+  /** Whether other threads can scan the codes. */
+  get isShared(): boolean {
+    return this.#codes.arena.kernel.shared !== undefined;
   }
 
   get capacity(): number {
@@ -157,12 +149,14 @@ export class RowBlocks {
     return saved.map(({ rows, bytes }) => (rows === this.capacity ? sums.next().value! : checksum(bytes)));
   }
 
-  scan(input: ScanInput): Scan {
-    return this.#codes.scan(input);
+  /** A scan of codes for exact answers, rows less similar than `floor` left out. */
+  codesOf(query: CodedQuery, floor: number): Pick<ScanInput, "codes"> {
+    return { codes: { blocks: this.#codes, query, floor } };
   }
 
-  scanBits(input: OneBitScanInput): OneBitScan {
-    return this.#bits!.scan(input);
+  /** A scan of 1-bit codes. */
+  bitsOf(query: OneBitQuery, floor: number): Pick<ScanInput, "bits"> {
+    return { bits: { blocks: this.#bits!, query, floor } };
   }
 
   #of(kind: CodeKind): CodeBlocks | OneBitBlocks {

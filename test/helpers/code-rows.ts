@@ -1,11 +1,16 @@
-import {
-  type BlockShape,
-  CodeBlocks,
-  type CodeKernel,
-  type ScanInput,
-  type Survivors,
-} from "../../src/kernel/code-scan.ts";
+import { Arena } from "../../src/kernel/arena.ts";
+import { type BlockShape, CodeBlocks } from "../../src/kernel/code-blocks.ts";
+import type { CodeKernel } from "../../src/kernel/code-kernel.ts";
 import type { RowCode } from "../../src/kernel/coder.ts";
+import { type CodedQuery, Scan } from "../../src/kernel/scan.ts";
+
+export interface RowsScanInput {
+  readonly query: CodedQuery;
+  readonly k: number;
+  readonly floor: number;
+  readonly most: number;
+  readonly mask?: Uint8Array | undefined;
+}
 
 /** Rows numbered from 0, in blocks of a few rows: what the kernels carry from block to block is tested with few rows. */
 export class CodeRows {
@@ -14,7 +19,7 @@ export class CodeRows {
   #slots = 0;
 
   constructor(shape: BlockShape, kernel: CodeKernel, capacity = 8) {
-    this.#blocks = new CodeBlocks(shape, kernel, capacity);
+    this.#blocks = new CodeBlocks(shape, new Arena(kernel), capacity);
   }
 
   write(row: number, code: RowCode): void {
@@ -28,16 +33,17 @@ export class CodeRows {
     this.#blocks.erase(Math.floor(row / this.#blocks.capacity), row % this.#blocks.capacity);
   }
 
-  scan({ mask, ...input }: ScanInput & { mask?: Uint8Array | undefined }): Survivors | undefined {
+  scan({ query, k, floor, most, mask }: RowsScanInput): { rows: Int32Array; uppers: Float64Array } | undefined {
     const { capacity } = this.#blocks;
-    const scan = this.#blocks.scan(input);
-    do {
-      for (let slot = 0, first = 0; first < this.#count; slot++, first += capacity) {
-        const count = Math.min(capacity, this.#count - first);
-        scan.block(slot, count, first, mask?.subarray(first, first + count));
-      }
-    } while (scan.again());
-    const found = scan.survivors();
+    const scan = new Scan({ codes: { blocks: this.#blocks, query, floor }, k, most });
+    const blocks = Array.from({ length: this.#slots }, (_, slot) => {
+      const first = slot * capacity;
+      const count = Math.min(capacity, this.#count - first);
+      return { codes: slot, count, first, mask: mask?.subarray(first, first + count) };
+    });
+    do scan.blocks(blocks);
+    while (scan.again());
+    const found = scan.found();
     if (!found) return undefined;
     // In which order rows are found is the kernel's own affair.
     const order = [...found.rows.keys()].sort((a, b) => found.rows[a]! - found.rows[b]!);

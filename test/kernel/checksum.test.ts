@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { checksum, checksumsAt, isAscending } from "../../src/kernel/checksum.ts";
-import { wasmCodeKernel } from "../../src/kernel/code-scan.ts";
+import { wasmCodeKernel } from "../../src/kernel/code-kernel.ts";
 import { scalarAscend, scalarChecksum } from "../../src/kernel/scalar-checksum.ts";
-import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
+import { scalarCodeKernel } from "../../src/kernel/scalar-scan.ts";
 import { seeded } from "../helpers/databases.ts";
 
 const random = seeded(3);

@@ -264,12 +264,19 @@ test("configure refuses what is no option of it", () => {
   const { db } = opened();
   const of = (configuration: unknown) => errorOf(() => configure(db, configuration as any))?.message;
   expect(of({ onEvents: () => {} })).toBe(
-    "onEvents: expected an option of configure: onEvent, memoryBudget or maintenance, got onEvents",
+    "onEvents: expected an option of configure: onEvent, memoryBudget, maintenance or threads, got onEvents",
   );
   expect(of({ memoryBudget: -1 })).toBe("memoryBudget: expected bytes, a whole number from 0 up, got -1");
   expect(of({ memoryBudget: "1 GB" })).toBe('memoryBudget: expected bytes, a whole number from 0 up, got text "1 GB"');
   expect(of({ maintenance: true })).toBe('maintenance: expected "auto" or "manual", got true');
-  expect(of({ memoryBudget: 1e9, maintenance: "manual" })).toBeUndefined();
+  for (const [threads, told] of [
+    [0, "0"],
+    [1.5, "1.5"],
+    ["2", 'text "2"'],
+  ]) {
+    expect(of({ threads })).toBe(`threads: expected a whole number from 1 up, got ${told}`);
+  }
+  expect(of({ memoryBudget: 1e9, maintenance: "manual", threads: 1 })).toBeUndefined();
   expect(of({ onEvent: "log" })).toBe('onEvent: expected a function, got text "log"');
   expect(of(undefined)).toBe("configuration: expected an object of options of configure, got undefined");
   expect(of({})).toBeUndefined();

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { beforeAll, describe, expect, test } from "vitest";
 import { encodeVector, type VectorShape } from "../../src/codec/codec.ts";
-import { codeKernel } from "../../src/kernel/code-scan.ts";
+import { codeKernel } from "../../src/kernel/code-kernel.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { CHUNK_FORMAT } from "../../src/vector/chunk.ts";
 import { columnSpace } from "../../src/vector/column-space.ts";

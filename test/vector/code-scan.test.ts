@@ -1,17 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  type BlockShape,
-  CodeBlocks,
-  type CodedQuery,
-  type ScanInput,
-  wasmCodeKernel,
-} from "../../src/kernel/code-scan.ts";
+import { Arena } from "../../src/kernel/arena.ts";
+import { type BlockShape, CodeBlocks } from "../../src/kernel/code-blocks.ts";
+import { wasmCodeKernel } from "../../src/kernel/code-kernel.ts";
 import type { RowCode } from "../../src/kernel/coder.ts";
 import { roundUp } from "../../src/kernel/module.ts";
 import { scalarChecksum } from "../../src/kernel/scalar-checksum.ts";
-import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
-import { CodeRows } from "../helpers/code-rows.ts";
+import { scalarCodeKernel } from "../../src/kernel/scalar-scan.ts";
+import type { CodedQuery } from "../../src/kernel/scan.ts";
+import { CodeRows, type RowsScanInput } from "../helpers/code-rows.ts";
 import { seeded } from "../helpers/databases.ts";
 
 function both(shape: BlockShape, capacity?: number): { wasm: CodeRows; scalar: CodeRows } {
@@ -93,7 +90,7 @@ describe.each([
             numbers,
           };
           const mask = isMasked ? Uint8Array.from(rows, (_, i) => i % 2) : undefined;
-          const input: ScanInput & { mask: Uint8Array | undefined } = { query, k, floor, most, mask };
+          const input: RowsScanInput = { query, k, floor, most, mask };
           const found = wasm.scan(input);
           expect(found).toEqual(scalar.scan(input));
           expect(found?.rows.includes(0) ?? false).toBe(false);
@@ -247,7 +244,7 @@ test.each([
 ])("checksums of full slots of %i and %i bytes a row are those of what they save", (headBytes, tailBytes) => {
   const random = seeded(headBytes);
   for (const kernel of [wasmCodeKernel()!, scalarCodeKernel()]) {
-    const blocks = new CodeBlocks({ headBytes, tailBytes }, kernel, 4);
+    const blocks = new CodeBlocks({ headBytes, tailBytes }, new Arena(kernel), 4);
     const bytes = (length: number) => Uint8Array.from({ length }, () => random() * 256);
     const slots = [0, 1, 2].map(() => blocks.take());
     for (const slot of slots) {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { codecOf, type Element, encodeVector, type VectorShape } from "../../src/codec/codec.ts";
 import { atOnce } from "../../src/kernel/breathing.ts";
-import { scalarCodeKernel } from "../../src/kernel/scalar-code-scan.ts";
+import { scalarCodeKernel } from "../../src/kernel/scalar-scan.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { referenceDistance } from "../../src/metric/reference.ts";
 import { type CodeSpace, codeSpace as spaceOfModel } from "../../src/vector/code-space.ts";

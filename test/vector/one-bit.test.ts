@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { encodeVector } from "../../src/codec/codec.ts";
+import { Arena } from "../../src/kernel/arena.ts";
 import { atOnce } from "../../src/kernel/breathing.ts";
-import { GROUP_ROWS, OneBitBlocks, oneBitBytes, wasmOneBitKernel } from "../../src/kernel/one-bit.ts";
+import { wasmCodeKernel } from "../../src/kernel/code-kernel.ts";
+import { GROUP_ROWS, OneBitBlocks, oneBitBytes } from "../../src/kernel/one-bit-blocks.ts";
 import { scalarChecksum } from "../../src/kernel/scalar-checksum.ts";
-import { scalarOneBitKernel } from "../../src/kernel/scalar-one-bit.ts";
+import { scalarCodeKernel } from "../../src/kernel/scalar-scan.ts";
+import { Scan } from "../../src/kernel/scan.ts";
 import type { Metric } from "../../src/metric/metric.ts";
 import { calibrate, deviations, factorFor } from "../../src/vector/calibration.ts";
 import { oneBitQuery, oneBitShape } from "../../src/vector/one-bit-space.ts";
@@ -34,10 +37,10 @@ interface World {
 
 /** Rows in blocks of a few rows, by the kernel asked. */
 function blocksOf({ metric, dimensions, rows }: World, kernel: "wasm" | "scalar", capacity = 64) {
-  const made = kernel === "wasm" ? wasmOneBitKernel() : scalarOneBitKernel();
+  const made = kernel === "wasm" ? wasmCodeKernel() : scalarCodeKernel();
   if (!made) throw new Error("this engine has no SIMD: the comparison would prove nothing");
   const shape = oneBitShape({ dimensions, element: "float32" }, metric, { centre: meanOf(rows), seed: SEED });
-  const blocks = new OneBitBlocks(shape, capacity, made);
+  const blocks = new OneBitBlocks(shape, new Arena(made), capacity);
   for (let from = 0; from < rows.length; from += capacity) {
     blocks.write(blocks.take(), 0, rows.slice(from, from + capacity));
   }
@@ -55,13 +58,15 @@ function search(blocks: OneBitBlocks, { metric, dimensions, rows }: World, query
   const { factor, k, most = rows.length, mask } = options;
   const shape = { dimensions, element: "float32" } as const;
   const asked = oneBitQuery(blocks, { shape, metric }, encodeVector(query, shape, "query"), factor);
-  const scan = blocks.scan({ query: asked.coded, k, floor: Number.NEGATIVE_INFINITY, most });
-  do {
-    for (let slot = 0, first = 0; first < rows.length; slot++, first += blocks.capacity) {
-      const count = Math.min(blocks.capacity, rows.length - first);
-      scan.block(slot, count, first, mask?.subarray(first, first + count));
-    }
-  } while (scan.again());
+  const bits = { blocks, query: asked.coded, floor: Number.NEGATIVE_INFINITY };
+  const scan = new Scan({ bits, k, most });
+  const slots = Array.from({ length: Math.ceil(rows.length / blocks.capacity) }, (_, slot) => {
+    const first = slot * blocks.capacity;
+    const count = Math.min(blocks.capacity, rows.length - first);
+    return { bits: slot, count, first, mask: mask?.subarray(first, first + count) };
+  });
+  do scan.blocks(slots);
+  while (scan.again());
   return { found: scan.found(), asked };
 }
 
@@ -140,7 +145,7 @@ describe.each([
       blocks.write(1, 5, [world.rows[69]!]);
       blocks.write(1, 40, [world.rows[104]!]);
       expect(blocks.save(1, 64)).toEqual(saved);
-      const other = new OneBitBlocks(blocks.shape, 96, scalarOneBitKernel());
+      const other = new OneBitBlocks(blocks.shape, new Arena(scalarCodeKernel()), 96);
       const slot = other.take();
       for (let row = 0; row < 64; row++) other.copy(slot, row, blocks, 1, row);
       expect(other.save(slot, 64)).toEqual(saved);
@@ -180,8 +185,8 @@ test.each(["wasm", "scalar"] as const)(
     ].map((row) => Float32Array.from(row));
     const world: World = { metric: "l2", dimensions: 2, rows };
     const shape = oneBitShape({ dimensions: 2, element: "float32" }, "l2", { centre: new Float32Array(2), seed: SEED });
-    const made = kernel === "wasm" ? wasmOneBitKernel()! : scalarOneBitKernel();
-    const blocks = new OneBitBlocks(shape, 32, made);
+    const made = kernel === "wasm" ? wasmCodeKernel()! : scalarCodeKernel();
+    const blocks = new OneBitBlocks(shape, new Arena(made), 32);
     expect(blocks.write(blocks.take(), 0, rows)).toEqual([1, 2]);
     const { found } = search(blocks, world, Float32Array.of(1, 2), { factor: 2, k: 1 });
     expect([...found!.rows]).toEqual(expect.arrayContaining([0, 4]));

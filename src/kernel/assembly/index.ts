@@ -135,7 +135,5 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
 export { ascend, hash } from "./checksum";
 export { codeRows, rotate } from "./coding";
 export { products } from "./matrix";
-export { codeOneBit, rotateOneBit, scanOneBit, settleOneBit } from "./one-bit";
-export { scanBits } from "./scan-bits";
-export { scanCodes, scanHeads, scanTails } from "./scan-codes";
-export { settle } from "./survivors";
+export { codeOneBit, rotateOneBit } from "./one-bit";
+export { again, leave, scan } from "./scan";

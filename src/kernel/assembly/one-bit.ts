@@ -1,5 +1,5 @@
 // 1-bit codes: rotation, coding and the "fast scan" over them. vector/one-bit-space.ts tells what the numbers mean,
-// kernel/one-bit.ts draws the memory, and kernel/scalar-one-bit.ts is the oracle, equal to the last bit.
+// kernel/one-bit-blocks.ts draws the memory, and kernel/scalar-one-bit.ts is the oracle, equal to the last bit.
 
 /** One group of four dimensions of 32 rows: byte j holds the bits of row j below those of row j + 16. */
 const GROUP_BYTES: usize = 16;
@@ -134,7 +134,7 @@ export function codeOneBit(
   return bad;
 }
 
-// The state of a scan, as laid out in kernel/one-bit.ts.
+// The state of a scan, as laid out in kernel/scan.ts.
 // @ts-ignore: decorator
 @inline
 function thresholdOf(state: usize): f32 {

@@ -1,5 +1,5 @@
 // The certified scan of a block of int8 codes: bounds on the similarity of its rows to one query, and the rows that can still be
-// among the k most similar. vector/code-space.ts proves the bounds; kernel/code-scan.ts draws the memory; the oracle is
+// among the k most similar. vector/code-space.ts proves the bounds; kernel/scan.ts draws the memory; the oracle is
 // kernel/scalar-code-scan.ts, which takes row after row: the order changes the time and never the result.
 //
 // Four rows go together. Their products with the query's weights are whole numbers; their upper bounds, in float32 and loosened

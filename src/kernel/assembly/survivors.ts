@@ -1,5 +1,5 @@
 // What a scan has found so far: the k largest lower bounds, whose least is the threshold, and the rows that can still be among the
-// k most similar. kernel/code-scan.ts draws the state.
+// k most similar. kernel/scan.ts draws the state.
 
 // @ts-ignore: decorator
 @inline
