@@ -16,7 +16,7 @@ import { scalarCodeKernel } from "./scalar-code-scan.ts";
  * | bests | (f32 estimate, u32 place in the window) each: the best estimates made from heads, the least on top |
  * | list | capacity x (f64 upper bound, i32 row, 4 unused): rows that may be among the k most similar |
  * | mask | `capacity` x u8: 0 where a row of the block in hand is to be passed over |
- * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each, and 64 bytes |
+ * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each, and 320 bytes |
  * | blocks | for each block of the window u32 where it lies, i32 number of its first row, i32 its rows, 4 unused |
  *
  * Everything behind the slots is written anew by each scan. A row that is gone has the offset -Infinity.
@@ -129,7 +129,7 @@ const WINDOW_ROWS = 1 << 15;
 /** Bytes of a row in the window, of a block in its list, and behind the rows. */
 const SEEN_BYTES = 8;
 const WINDOW_BLOCK_BYTES = 16;
-const WINDOW_REST_BYTES = 64;
+const WINDOW_REST_BYTES = 320;
 /** What a block fits into, so that a chunk on disk is one. */
 const BLOCK_BYTES = 1_000_000;
 /** Rows of a block are a multiple of this; the kernels need a multiple of 4. */
