@@ -83,7 +83,7 @@ const WINDOW_ROWS = 1 << 15;
 /** Bytes of a row in the window, of a block in its list, and behind the rows. */
 const SEEN_BYTES = 8;
 const WINDOW_BLOCK_BYTES = 16;
-const WINDOW_REST_BYTES = 64;
+const WINDOW_REST_BYTES = 320;
 const ONE_BIT_QUERY_BYTES = 48;
 const ONE_BIT_STATE_BYTES = 32;
 const ONE_BIT_FOUND_BYTES = 8;
@@ -112,7 +112,7 @@ const MASK_ROWS = 32;
  *
  * | scratch | bytes |
  * | --- | --- |
- * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each, and 64 bytes |
+ * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each, and 320 bytes |
  * | blocks | for each block of the window u32 where it lies, i32 number of its first row, i32 its rows, 4 unused |
  *
  * and the blocks to be scanned stand in

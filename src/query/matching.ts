@@ -98,7 +98,7 @@ export class Matching {
   /** Selects all rows that match and have a vector. False when one of them is unknown to the codes. */
   *all(among: Selection): Steps<boolean> {
     const start = performance.now();
-    // One text of all ids comes a few times as fast as a row for each.
+    // One text of all ids comes a few times as fast as a row for each. As a blob its bytes would depend on the database's encoding.
     const [row]: Row[] = yield this.#query(this.#all);
     const unknown = among.addList(String(row?.[0] ?? ""));
     const isSearch = this.#condition.cost?.isSearch ?? false;

@@ -64,8 +64,7 @@ import { readModel } from "./model.ts";
  *
  * *Bounds in float32.* The kernel first computes the upper bounds from heads of four rows at once in float32, in units of 2^s ≈ |p|,
  * and those with tails of the rows left in the same way. Every product and sum there rounds by η at most, and no term takes part in
- * more than eight; products are loosened by 2^-20 = 16η of themselves, those of heads of the most they can be, a₁·g₁·128·Σ|w₁_i|;
- * all else is rounded up by 2^-19, and 2^-116 stands for what falls below float32. So they lie above the bounds in float64, by
+ * more than eight; products are loosened by 2^-20 = 16η of the most they can be, a·g·128·Σ|w_i|; all else is rounded up by 2^-19, and 2^-116 stands for what falls below float32. So they lie above the bounds in float64, by
  * which alone a row is let in. What leaves float32 gives infinity or no number, and is looked at.
  *
  * **Answer.** Let T be the k-th largest lower bound. k rows have ŝ ≥ T; a row one of whose upper bounds is below T has ŝ < T, a

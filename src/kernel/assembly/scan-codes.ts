@@ -9,7 +9,8 @@
 // all that window, the rows with the best estimates are looked at, which makes the threshold almost the final one, and only then
 // the rows that it leaves (`scanTails`), in float32 again before any is looked at in float64. Their tails lie apart, and a processor
 // that meets them one by one waits for memory each time: so those of some rows are touched together, which makes it fetch all of
-// them at once.
+// them at once. Where many rows are left it fetches those in between, too, as one stream; where few rows are asked for at all, their
+// heads lie apart and are touched in the same way.
 
 import { enterBest, note, offer, thresholdOf } from "./survivors";
 
@@ -25,7 +26,12 @@ const DONE: i32 = 0x7fd0d0d0;
 const LOOKED: usize = 0xffffffff;
 
 /** Rows whose tails are touched together: with more of them there is nothing left to overlap. */
-const TOUCHED_ROWS: usize = 8;
+const TOUCHED_ROWS: usize = 32;
+/** Where at least one tail in so many is wanted, those in between are touched as well. */
+const DENSE: usize = 6;
+/** Groups of which those asked for are touched together, unless they are more than so many: then all are read as one stream. */
+const TOUCHED_GROUPS: i32 = 64;
+const SPARSE_GROUPS: i32 = 16;
 
 /**
  * What float32 bounds of heads are made with, four lanes each, behind the numbers of a state. It is read from memory in each turn of a
@@ -53,6 +59,15 @@ function writeFactors(state: usize, query: usize, headBytes: usize): void {
   // Offsets are negative or zero: less of them is more.
   v128.store(state, f32x4.splat(<f32>(unit * (1 - 2 * SLACK32))), PER_OFFSET);
   v128.store(state, loosened(load<f64>(query, 64), unit), PER_TAIL_NORM);
+}
+
+/** The same of tails, for as long as no heads are scanned. */
+function writeTailFactors(state: usize, query: usize, headBytes: usize, tailBytes: usize): void {
+  const unit = load<f64>(query, 32), step = load<f64>(query, 40);
+  const rounding = step * 128 * <f64>sumOfSizes(query + 80 + (headBytes << 1), tailBytes) * SLACK32;
+  v128.store(state, f32x4.splat(<f32>(step * unit)), STEP);
+  v128.store(state, loosened(load<f64>(query, 48), unit), PER_ERROR);
+  v128.store(state, loosened(load<f64>(query, 56) + rounding, unit), PER_SCALE);
 }
 
 /** The sum of the absolute values of so many weights. */
@@ -126,19 +141,6 @@ function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
   );
 }
 
-/** As `dotGroup` of one row. */
-// @ts-ignore: decorator
-@inline
-function dotRow(codes: usize, query: usize, width: usize): i32 {
-  let a = i32x4.splat(0), b = i32x4.splat(0);
-  for (const end = codes + width; codes < end; codes += 16, query += 32) {
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load8x8_s(codes), v128.load(query)));
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load8x8_s(codes, 8), v128.load(query, 16)));
-  }
-  const ab = i32x4.add(a, b);
-  return i32x4.extract_lane(ab, 0) + i32x4.extract_lane(ab, 1) + i32x4.extract_lane(ab, 2) + i32x4.extract_lane(ab, 3);
-}
-
 /** u·w of one row of a group, of which the first 16 bytes lie at `codes`. */
 // @ts-ignore: decorator
 @inline
@@ -196,6 +198,35 @@ function askedOf(row: i32, count: i32, mask: usize): i32 {
   return asked & i8x16.bitmask(i8x16.ne(v128.load32_zero(mask + <usize>row), i8x16.splat(0)));
 }
 
+/** The same as lanes, all bits of which are set. */
+// @ts-ignore: decorator
+@inline
+function asked4Of(row: i32, count: i32, mask: usize): v128 {
+  const inside4 = i32x4.gt_s(i32x4.splat(count - row), i32x4(0, 1, 2, 3));
+  if (mask == 0) return inside4;
+  const bytes = v128.load32_zero(mask + <usize>row);
+  const asked4 = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes));
+  return v128.and(inside4, i32x4.ne(asked4, i32x4.splat(0)));
+}
+
+/**
+ * Whether few of the next groups are asked for, of so many rows at `mask` and behind it. Then those are touched together: a
+ * processor that meets groups here and there does not see them coming.
+ */
+function touchAsked(state: usize, block: usize, group: usize, mask: usize, rows: i32): bool {
+  const groups = min((rows + 3) >> 2, TOUCHED_GROUPS);
+  let asked = 0;
+  for (let i = 0; i < groups; i++) asked += <i32>(load<i32>(mask + (<usize>i << 2)) != 0);
+  if (asked > SPARSE_GROUPS) return false;
+  let touched = 0;
+  for (let i = 0; i < groups; i++, block += group) {
+    if (load<i32>(mask + (<usize>i << 2)) == 0) continue;
+    for (let line: usize = 0; line < group; line += 64) touched ^= load<i32>(block + line);
+  }
+  store<i32>(state, touched, 56);
+  return true;
+}
+
 /**
  * Scans the first `count` rows of a block without tails, numbered from `first`; `mask` points at a byte a row, or is 0.
  */
@@ -242,22 +273,28 @@ export function scanHeads(
   const most = load<i32>(state, 40);
   let bar4 = f32x4.splat(load<f32>(state, 52));
   let near = window + (<usize>at << 2), upper = near + (rows << 2);
+  let isSparse = false;
 
   for (let row = 0; row < count; row += 4, block += group, near += 16, upper += 16) {
-    let asked = askedOf(row, count, mask);
-    if (asked == 0) {
-      v128.store(upper, i32x4.splat(DONE));
-      continue;
+    if (mask != 0) {
+      if ((row & (TOUCHED_GROUPS * 4 - 1)) == 0) isSparse = touchAsked(state, block, group, mask + <usize>row, count - row);
+      if (isSparse && load<i32>(mask + <usize>row) == 0) {
+        v128.store(upper, i32x4.splat(DONE));
+        continue;
+      }
     }
     const dot = dotGroup(block, weights, headBytes);
     const params = block + paramsAt;
     const estimate4 = estimatesOf(state, dot, params), near4 = f32x4.add(estimate4, doubtsOf(state, params));
     v128.store(near, near4);
-    v128.store(upper, f32x4.add(near4, f32x4.mul(v128.load(params, 48), v128.load(state, PER_TAIL_NORM))));
-    if (asked != 15) {
-      for (let not = asked ^ 15; not != 0; not &= not - 1) store<i32>(upper + (<usize>ctz(not) << 2), DONE);
+    let upper4 = f32x4.add(near4, f32x4.mul(v128.load(params, 48), v128.load(state, PER_TAIL_NORM)));
+    let asked = i32x4.bitmask(f32x4.gt(estimate4, bar4));
+    if (mask != 0 || count - row < 4) {
+      const asked4 = asked4Of(row, count, mask);
+      upper4 = v128.bitselect(upper4, i32x4.splat(DONE), asked4);
+      asked &= i32x4.bitmask(asked4);
     }
-    asked &= i32x4.bitmask(f32x4.gt(estimate4, bar4));
+    v128.store(upper, upper4);
     if (asked == 0) continue;
     v128.store(estimates, estimate4);
     for (; asked != 0; asked &= asked - 1) {
@@ -270,53 +307,105 @@ export function scanHeads(
   }
 }
 
-/** Has a processor fetch the tails of a list of (u32 block, u32 row) all at once. */
+/** Has a processor fetch the tails of a list of (u32 tail, u32 place) all at once. */
 // @ts-ignore: decorator
 @inline
-function touch(state: usize, tails: usize, tailBytes: usize, from: usize, to: usize): void {
+function touch(state: usize, bytes: usize, from: usize, to: usize): void {
   let touched = 0;
+  const first = <usize>load<u32>(from), end = <usize>load<u32>(to - 8) + bytes;
+  if (end - first < ((to - from) >> 3) * bytes * DENSE) {
+    // What lies between is fetched as well: as one stream, which takes less time than a part of it does.
+    for (let line = first; line < end; line += 64) touched ^= load<i32>(line);
+    store<i32>(state, touched, 56);
+    return;
+  }
   for (let at = from; at < to; at += 8) {
-    const tail = <usize>load<u32>(<usize>load<u32>(at)) + tails + <usize>load<u32>(at, 4) * (tailBytes + 8);
-    for (let line: usize = 0; line < tailBytes + 8; line += 64) touched ^= load<i32>(tail + line);
+    const tail = <usize>load<u32>(at);
+    for (let line: usize = 0; line < bytes; line += 64) touched ^= load<i32>(tail + line);
   }
   // Nobody reads it: a value that is not kept would not be fetched.
   store<i32>(state, touched, 56);
 }
 
-/** Looks at the rows of a list. */
+/** u·w of four rows, wherever they lie. */
+// @ts-ignore: decorator
+@inline
+function dotFour(row0: usize, row1: usize, row2: usize, row3: usize, query: usize, width: usize): v128 {
+  let a = i32x4.splat(0), b = i32x4.splat(0), c = i32x4.splat(0), d = i32x4.splat(0);
+  for (let at: usize = 0; at < width; at += 16, query += 32) {
+    const q0 = v128.load(query), q1 = v128.load(query, 16);
+    a = i32x4.add(a, dot16(row0 + at, 0, q0, q1));
+    b = i32x4.add(b, dot16(row1 + at, 0, q0, q1));
+    c = i32x4.add(c, dot16(row2 + at, 0, q0, q1));
+    d = i32x4.add(d, dot16(row3 + at, 0, q0, q1));
+  }
+  return sums(a, b, c, d);
+}
+
+/** The numbers at four addresses. */
+// @ts-ignore: decorator
+@inline
+function gathered(at0: usize, at1: usize, at2: usize, at3: usize): v128 {
+  let four = v128.load32_zero(at0);
+  four = v128.load_lane<f32>(at1, four, 1);
+  four = v128.load_lane<f32>(at2, four, 2);
+  return v128.load_lane<f32>(at3, four, 3);
+}
+
+/** Looks at the rows of a list, at least one. Behind it there is room for three more. */
 function lookAt(
   state: usize, query: usize, headBytes: usize, tailBytes: usize, capacity: usize, window: usize, blocks: usize, from: usize,
   to: usize,
 ): void {
   const weights = query + 80, tailWeights = weights + (headBytes << 1);
-  const group = groupBytes(headBytes, true), tails = (capacity >> 2) * group;
+  const group = groupBytes(headBytes, true), dots = state + 64;
   const constant = load<f64>(query, 24), unit = load<f64>(query, 32);
-  const step = <f32>(load<f64>(query, 40) * unit), slack = <f32>SLACK32;
-  const perError = f32x4.extract_lane(loosened(load<f64>(query, 48), unit), 0);
-  const perScale = f32x4.extract_lane(loosened(load<f64>(query, 56), unit), 0);
-  let threshold = f32x4.extract_lane(lowered(state, constant, unit), 0);
-  touch(state, tails, tailBytes, from, to);
+  touch(state, tailBytes + 8, from, to);
   store<i32>(state, load<i32>(state, 36) + <i32>((to - from) >> 3), 36);
-  for (let at = from; at < to; at += 8) {
-    const entry = <usize>load<u32>(at), row = load<u32>(at, 4);
-    const block = <usize>load<u32>(entry), tail = block + tails + <usize>row * (tailBytes + 8);
-    const tailDot = dotRow(tail + 8, tailWeights, tailBytes);
-    const scale = load<f32>(tail);
-    const product = scale * (step * <f32>tailDot);
-    const rest = product + (abs<f32>(product) * slack + (load<f32>(tail, 4) * perError + scale * perScale));
+  // The last group of four is filled up with the last row.
+  const last = load<u64>(to - 8);
+  store<u64>(to, last);
+  store<u64>(to, last, 8);
+  store<u64>(to, last, 16);
+  let threshold4 = lowered(state, constant, unit);
+  for (let at = from; at < to; at += 32) {
+    const tail0 = <usize>load<u32>(at), tail1 = <usize>load<u32>(at, 8);
+    const tail2 = <usize>load<u32>(at, 16), tail3 = <usize>load<u32>(at, 24);
+    const dot = dotFour(tail0 + 8, tail1 + 8, tail2 + 8, tail3 + 8, tailWeights, tailBytes);
+    const near4 = gathered(
+      window + (<usize>load<u32>(at, 4) << 2), window + (<usize>load<u32>(at, 12) << 2),
+      window + (<usize>load<u32>(at, 20) << 2), window + (<usize>load<u32>(at, 28) << 2),
+    );
+    const scale4 = gathered(tail0, tail1, tail2, tail3), error4 = gathered(tail0 + 4, tail1 + 4, tail2 + 4, tail3 + 4);
+    const product4 = f32x4.mul(scale4, f32x4.mul(v128.load(state, STEP), f32x4.convert_i32x4_s(dot)));
+    const doubt4 = f32x4.add(
+      f32x4.mul(error4, v128.load(state, PER_ERROR)), f32x4.mul(scale4, v128.load(state, PER_SCALE)));
+    const upper4 = f32x4.add(near4, f32x4.add(product4, doubt4));
     // NaN is not below.
-    if (load<f32>(window + ((((entry - blocks) >> 4) * capacity + <usize>row) << 2)) + rest < threshold) continue;
-    const codes = block + <usize>(row >> 2) * group, lane = <usize>(row & 3);
-    const dot = dotLane(codes + (lane << 4), weights, headBytes);
-    look(state, query, codes + (headBytes << 2) + (lane << 2), dot, tail, tailBytes, tailDot, load<u32>(entry, 4) + row);
-    threshold = f32x4.extract_lane(lowered(state, constant, unit), 0);
+    let left = ~i32x4.bitmask(f32x4.lt(upper4, threshold4)) & 15;
+    const rows = <i32>((to - at) >> 3);
+    if (rows < 4) left &= (1 << rows) - 1;
+    if (left == 0) continue;
+    v128.store(dots, dot);
+    for (; left != 0; left &= left - 1) {
+      const r = <usize>ctz(left), place = <usize>load<u32>(at + (r << 3), 4);
+      const entry = blocks + ((place / capacity) << 4), row = place % capacity;
+      const codes = <usize>load<u32>(entry) + (row >> 2) * group, lane = row & 3;
+      const headDot = dotLane(codes + (lane << 4), weights, headBytes);
+      const tail = <usize>load<u32>(at + (r << 3));
+      look(
+        state, query, codes + (headBytes << 2) + (lane << 2), headDot, tail, tailBytes, load<i32>(dots + (r << 2)),
+        load<i32>(entry, 4) + <i32>row,
+      );
+    }
+    threshold4 = lowered(state, constant, unit);
   }
 }
 
 /**
  * Looks at the rows of a window, filled by `scanHeads`, whose heads leave them in doubt. `blocks` points at 16 bytes for each block,
  * whose rows begin at every `capacity`-th place: where it lies, the number of its first row, how many rows, unused; behind the
- * window lie 64 bytes for the kernel's use.
+ * window lie 320 bytes for the kernel's use.
  */
 export function scanTails(
   state: usize, query: usize, headBytes: usize, tailBytes: usize, capacity: usize, window: usize, rows: usize, blocks: usize,
@@ -324,39 +413,53 @@ export function scanTails(
 ): void {
   const constant = load<f64>(query, 24), unit = load<f64>(query, 32);
   const uppers = window + (rows << 2), list = uppers + (rows << 2), full = list + (TOUCHED_ROWS << 3);
+  const tails = (capacity >> 2) * groupBytes(headBytes, true), stride = tailBytes + 8;
+  writeTailFactors(state, query, headBytes, tailBytes);
   let listed = list;
   for (let at = <usize>load<u32>(state, 48), end = at + (<usize>load<i32>(state, 44) << 3); at < end; at += 8) {
     const place = <usize>load<u32>(at, 4);
     if (place == LOOKED) continue;
     store<u32>(at, LOOKED, 4);
     store<i32>(uppers + (place << 2), DONE);
-    store<u32>(listed, <u32>(blocks + ((place / capacity) << 4)));
-    store<u32>(listed, <u32>(place % capacity), 4);
+    store<u32>(listed, load<u32>(blocks + ((place / capacity) << 4)) + <u32>(tails + (place % capacity) * stride));
+    store<u32>(listed, <u32>place, 4);
     listed += 8;
     if (listed < full) continue;
     lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
     listed = list;
   }
-  lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+  if (listed > list) lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
   listed = list;
 
   let threshold4 = lowered(state, constant, unit);
-  let seen = uppers;
-  for (let block = blocks, end = blocks + (<usize>count << 4); block < end; block += 16, seen += capacity << 2) {
-    const inBlock = load<i32>(block, 8);
-    for (let row = 0; row < inBlock; row += 4) {
-      const upper4 = v128.load(seen + (<usize>row << 2));
+  let first: usize = 0;
+  for (let block = blocks, end = blocks + (<usize>count << 4); block < end; block += 16, first += capacity) {
+    const inBlock = <usize>load<i32>(block, 8);
+    let tail = <usize>load<u32>(block) + tails;
+    for (let place = first, end = first + inBlock; place < end; place += 4, tail += stride << 2) {
+      const upper4 = v128.load(uppers + (place << 2));
       const ruledOut4 = v128.or(f32x4.lt(upper4, threshold4), i32x4.eq(upper4, i32x4.splat(DONE)));
-      for (let left = ~i32x4.bitmask(ruledOut4) & 15; left != 0; left &= left - 1) {
-        store<u32>(listed, <u32>block);
-        store<u32>(listed, row + ctz(left), 4);
-        listed += 8;
-        if (listed < full) continue;
-        lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
-        listed = list;
-        threshold4 = lowered(state, constant, unit);
-      }
+      const left = <usize>(~i32x4.bitmask(ruledOut4) & 15);
+      if (left == 0) continue;
+      // Without a branch for each, which nothing could foretell.
+      listed = listedAt(listed, tail, place, left & 1);
+      listed = listedAt(listed, tail + stride, place + 1, (left >> 1) & 1);
+      listed = listedAt(listed, tail + (stride << 1), place + 2, (left >> 2) & 1);
+      listed = listedAt(listed, tail + stride * 3, place + 3, left >> 3);
+      if (listed < full) continue;
+      lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+      listed = list;
+      threshold4 = lowered(state, constant, unit);
     }
   }
-  lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+  if (listed > list) lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+}
+
+/** Writes a row behind a list, and returns its new end: that of before where `isLeft` is 0. */
+// @ts-ignore: decorator
+@inline
+function listedAt(listed: usize, tail: usize, place: usize, isLeft: usize): usize {
+  store<u32>(listed, <u32>tail);
+  store<u32>(listed, <u32>place, 4);
+  return listed + (isLeft << 3);
 }
