@@ -104,7 +104,7 @@ export class HybridRequest {
 }
 
 function checkQuery(query: unknown): { text: unknown; vector: unknown } {
-  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? 0, "hybrid's query", [
+  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? null, "hybrid's query", [
     "text",
     "vector",
   ]);

@@ -328,7 +328,7 @@ export class TextLeg {
     keys: readonly Row[],
     expressions: readonly SQL[],
   ): Steps<{ key: Row; values: Row }[]> {
-    if (expression === undefined || keys.length === 0) return [];
+    if (expression === undefined || keys.length === 0 || expressions.length === 0) return [];
     const { key } = this.#input.keyed;
     const names = expressions.map((_, i) => sql.identifier(`v${i}`));
     const values = sql.join(

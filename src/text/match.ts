@@ -84,8 +84,9 @@ export function matchOf(text: string, options: MatchOptions): Match {
     else into.add(term, isPrefix);
   };
   const pieces = piecesOf(readable(text), characters);
-  const last =
-    options.prefix && !characters.isTrigram ? pieces.filter(({ kind }) => kind === "word").at(-1) : undefined;
+  // A word in front of a phrase or an exclusion has been typed to its end.
+  const end = options.prefix && !characters.isTrigram ? pieces.at(-1) : undefined;
+  const last = end?.kind === "word" ? end : undefined;
   const seen = new Set<string>();
   for (const piece of pieces) {
     if (seen.has(`${piece.kind} ${piece.text}`) && piece !== last) continue;

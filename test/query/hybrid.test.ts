@@ -478,6 +478,7 @@ describe("arguments of hybrid", () => {
   test.each([
     [{}, "query: expected a text, a vector or both, got neither"],
     [undefined, "options: expected an object"],
+    [null, "options: expected an object of options of hybrid's query, got null"],
     [{ words: "x" }, "words: expected an option of hybrid's query"],
     [{ vector: [1] }, "docs.embedding: expected 2 dimensions, got 1"],
     [{ vector: { other: [1, 2] } }, "other: expected an option of one_vector's vectors: embedding"],
