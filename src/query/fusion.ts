@@ -16,6 +16,9 @@ export interface Leg {
 /** How much each leg counts: `text`, `vector` (shared by all vector columns), or a vector column by its name. */
 export type Weights = { readonly [leg: string]: number };
 
+/** With these no sum of parts is too large for a number. */
+const WEIGHT_MAX = 1e9;
+
 /** A way to make one order of two or more. */
 export interface Fusion {
   readonly name: string;
@@ -36,7 +39,7 @@ export interface LinearOptions {
  * `zscore` counts standard deviations from their mean, `dbsf` puts mean ± 3 standard deviations at 0 and 1. A candidate the
  * leg cannot score counts as its worst (`zscore`) or as 0.
  *
- * @throws {InvalidOptionError} for weights that are negative, not finite or all 0, and for an unknown `normalize`
+ * @throws {InvalidOptionError} for weights that are all 0 or not within 0..1e9, and for an unknown `normalize`
  * @see Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023 (convex combinations, section 4)
  */
 export function linear(given?: LinearOptions): Fusion {
@@ -66,7 +69,7 @@ export interface RrfOptions {
 /**
  * Reciprocal rank fusion: looks at ranks alone, so that it needs no scores and gives no weight to how sure a leg is.
  *
- * @throws {InvalidOptionError} for weights that are negative, not finite or all 0, and a rankConstant that is not above 0
+ * @throws {InvalidOptionError} for weights that are all 0 or not within 0..1e9, and a rankConstant that is not above 0
  * @see Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning Methods", 2009
  */
 export function rrf(given?: RrfOptions): Fusion {
@@ -108,7 +111,7 @@ export interface SharesOptions {
  * They lie on a plateau in the mean; the weight is where the set that gains least over the better leg gains most. The table is in
  * bench/README.md (bench/quality.ts).
  *
- * @throws {InvalidOptionError} for weights that are negative, not finite or all 0, and a `sharpness` or `plain` outside of 0..100
+ * @throws {InvalidOptionError} for weights that are all 0 or not within 0..1e9, and a `sharpness` or `plain` outside of 0..100
  * @see Stone, "The Opinion Pool", 1961 (a weighted sum of distributions); Bridle, 1990 (scores as a distribution: softmax)
  */
 export function shares(given?: SharesOptions): Fusion {
@@ -255,10 +258,10 @@ function checkWeights(weights: unknown, standard: Weights): Weights {
   const checked: Record<string, number> = Object.create(null);
   for (const [name, weight] of Object.entries(weights)) {
     if (name === "__proto__" || name === "constructor" || name === "prototype") continue;
-    if (typeof weight !== "number" || !Number.isFinite(weight) || weight < 0) {
+    if (typeof weight !== "number" || !(weight >= 0 && weight <= WEIGHT_MAX)) {
       throw new InvalidOptionError({
         subject: `weights.${name}`,
-        expected: "a number, 0 or larger",
+        expected: `a number from 0 to ${WEIGHT_MAX}`,
         got: describe(weight),
       });
     }

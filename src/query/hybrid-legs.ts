@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { and, type SQL, sql } from "drizzle-orm";
 import { toBytes, vectorBytes } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { BuiltSelect, DbLike, QueryStep, Row, Snapshot, Steps } from "../driver/driver.ts";
@@ -80,16 +80,20 @@ interface Answered {
 
 /**
  * Asks every leg for its best `depth` rows under the same condition, and then each leg for the rows that only others found:
- * text within the same run of FTS5, vectors by reading those few.
+ * text within the same run of FTS5, vectors by reading those few. Words that the text excludes are part of the condition.
  */
 export function* candidatesOf(input: LegsInput): Steps<Candidates> {
   const { request, values } = input;
+  const match = request.text && (yield* request.text.match(values));
+  const without = match && request.text!.without(match);
+  const where = without ? and(request.where, without) : request.where;
   const vectors: Answered[] = [];
-  for (const leg of request.vectors) vectors.push(yield* nearestTo(leg, input));
+  for (const leg of request.vectors) vectors.push(yield* nearestTo(leg, where, input));
   const start = performance.now();
   const among = new Places(vectors).keys;
   const page = { limit: request.depth, offset: 0 };
-  const text = request.text && (yield* request.text.find(values, page, among.length === 0 ? undefined : among));
+  const text =
+    match && (yield* request.text!.find(values, page, { match, among: among.length === 0 ? undefined : among }));
   const answered = text ? [textLeg(text, performance.now() - start), ...vectors] : vectors;
 
   const places = new Places(answered);
@@ -116,10 +120,11 @@ function valued({ key, score }: Scored): Valued {
 
 function* nearestTo(
   leg: HybridRequest["vectors"][number],
+  where: SQL | undefined,
   { request, db, values, snapshot }: LegsInput,
 ): Steps<Answered> {
   const start = performance.now();
-  const { where, depth: limit, driver } = request;
+  const { depth: limit, driver } = request;
   const base = { name: leg.name, kind: "vector", others: [] } as const;
   try {
     // A stored recall is that of `nearest`: here nobody could ask for exact answers.
@@ -137,7 +142,7 @@ function* nearestTo(
     };
   } catch (error) {
     // A text without a known word is often embedded as zeros: it says nothing of where to look.
-    if (!(error instanceof ZeroQueryError)) throw error;
+    if (!(error instanceof ZeroQueryError)) throw where === request.where ? error : request.text!.damageOr(error);
     return { ...base, found: [], reason: "the vector is all zeros", nearest: null, ms: performance.now() - start };
   }
 }

@@ -104,7 +104,7 @@ export class HybridRequest {
 }
 
 function checkQuery(query: unknown): { text: unknown; vector: unknown } {
-  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? 0, "hybrid's query", [
+  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? null, "hybrid's query", [
     "text",
     "vector",
   ]);
@@ -131,19 +131,27 @@ function isNamed(vector: unknown): boolean {
 function single(query: unknown, { name, vectors }: SearchIndex): VectorLeg {
   const [indexed] = vectors;
   if (indexed && vectors.length === 1) return { name: indexed.key, indexed, query };
+  if (vectors.length === 0) throw withoutVectors(name, query);
   const names = vectors.map(({ key }) => key);
   throw new InvalidOptionError({
     subject: "vector",
-    expected:
-      vectors.length === 0
-        ? `an index with a vector column; ${name} has none`
-        : `vectors by column, as { ${names[0]}: … }, since ${name} has ${names.join(", ")}`,
-    got: isPlaceholder(query) ? "a placeholder" : describe(query),
+    expected: `vectors by column, as { ${names[0]}: … }, since ${name} has ${names.join(", ")}`,
+    got: gotOf(query),
   });
+}
+
+function withoutVectors(name: string, query: unknown): InvalidOptionError {
+  const expected = `an index with a vector column; ${name} has none`;
+  return new InvalidOptionError({ subject: "vector", expected, got: gotOf(query) });
+}
+
+function gotOf(query: unknown): string {
+  return isPlaceholder(query) ? "a placeholder" : describe(query);
 }
 
 function named(given: object, { name, vectors }: SearchIndex): VectorLeg[] {
   const known = vectors.map(({ key }) => key);
+  if (known.length === 0) throw withoutVectors(name, given);
   const queries = knownOptions<Record<string, unknown>>(given, `${name}'s vectors`, known);
   const legs = vectors.flatMap((indexed) =>
     queries[indexed.key] === undefined ? [] : [{ name: indexed.key, indexed, query: queries[indexed.key] }],

@@ -134,8 +134,8 @@ interface HybridSubquery<TTable extends SQLiteTable> extends SubqueryOf {
 
 /**
  * Finds rows by words and by meaning at once. Each leg, text and every vector, gives its best `depth` rows that match
- * `where`; a row that one leg found is scored by the others, too; then `fusion` makes one order of them, ties in the order of
- * the primary key. There is no threshold: the page is full whenever so many rows are candidates. A text without a word or a
+ * `where` and have none of the words the text excludes; a row that one leg found is scored by the others, too; then `fusion` makes
+ * one order of them, ties in the order of the primary key. There is no threshold: the page is full whenever so many rows are candidates. A text without a word or a
  * vector of zeros leaves its leg empty, and `explain` says so.
  *
  * Scores rank the hits of one query; they are no measure of how good a hit is, and those of two queries do not compare.

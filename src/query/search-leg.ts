@@ -125,10 +125,10 @@ export class TextLeg {
   }
 
   /**
-   * The same with what the index knows: of names in code that no row has, their parts; of a long text, not the words that most rows
-   * have, which would cost the most and tell the least.
+   * What becomes of the words by what the index knows: of names in code that no row has, their parts; of a long text, not the words
+   * that most rows have, which would cost the most and tell the least.
    */
-  *#matchInIndex(values: Values): Steps<Match> {
+  *match(values: Values): Steps<Match> {
     const match = this.#matchOf(values);
     if (this.#match === "all") return match;
     const names = match.terms.flatMap((term, at) => (partsOfName(term).length > 1 ? [{ term, at }] : []));
@@ -149,12 +149,17 @@ export class TextLeg {
   /**
    * The rows that match best, in the order of score and key.
    *
-   * @param among - further rows to score, wherever they stand, which are in the table and match the condition; scored by the same
-   * run of FTS5
+   * @param options.match - of these values, where it is known
+   * @param options.among - further rows to score, wherever they stand, which are in the table and match the condition; scored by the
+   * same run of FTS5
    */
-  *find(values: Values, page: Page, among?: readonly Row[]): Steps<FoundText> {
-    if (page.limit === 0) return { match: this.#matchOf(values), candidates: [], others: [] };
-    const match = yield* this.#matchInIndex(values);
+  *find(
+    values: Values,
+    page: Page,
+    { match: known, among }: { match?: Match; among?: readonly Row[] | undefined } = {},
+  ): Steps<FoundText> {
+    if (page.limit === 0) return { match: known ?? this.#matchOf(values), candidates: [], others: [] };
+    const match = known ?? (yield* this.match(values));
     if (match.expression === undefined) return { match, candidates: [], others: [] };
     const filled = { ...values, [MATCH]: match.expression, ...this.#pageValues(page, among?.length ?? 0) };
     let candidates: readonly Scored[];
@@ -175,6 +180,16 @@ export class TextLeg {
       candidates = rows.map((row) => this.#scored(row));
     }
     return { match, candidates, others };
+  }
+
+  /** The condition that a row has no word or phrase that a match excludes; undefined where there are none. */
+  without({ unwanted }: Match): SQL | undefined {
+    if (unwanted === undefined) return undefined;
+    const { key } = this.#input.keyed;
+    const ids = sql`select rowid from ${this.#fts(unwanted)}`;
+    if (this.declared.key.isRowid) return sql`${key[0]} not in (${ids})`;
+    const isKey = key.map((part, i) => sql`${sql.raw(`"_dv_key".k${i}`)} = ${part}`);
+    return sql`not exists (select 1 from ${this.#keys} where ${allOf([...isKey, sql`"_dv_key".id in (${ids})`])})`;
   }
 
   /** Whether more rows match the text than were looked at, so that a page that is not full may yet be filled. */
@@ -328,7 +343,7 @@ export class TextLeg {
     keys: readonly Row[],
     expressions: readonly SQL[],
   ): Steps<{ key: Row; values: Row }[]> {
-    if (expression === undefined || keys.length === 0) return [];
+    if (expression === undefined || keys.length === 0 || expressions.length === 0) return [];
     const { key } = this.#input.keyed;
     const names = expressions.map((_, i) => sql.identifier(`v${i}`));
     const values = sql.join(
@@ -358,8 +373,13 @@ export class TextLeg {
     try {
       return yield step;
     } catch (error) {
-      throw damaged(error, this.declared.name) ?? error;
+      throw this.damageOr(error);
     }
+  }
+
+  /** The typed error in the place of SQLite's own, where that is about a damaged index. */
+  damageOr(error: unknown): unknown {
+    return damaged(error, this.declared.name) ?? error;
   }
 
   /** FTS5's table by its declared name, for its auxiliary functions. */

@@ -38,6 +38,8 @@ export interface Match {
   readonly wholeness: number;
   /** Words and phrases that a row must not have. */
   readonly excluded: readonly string[];
+  /** The right side of MATCH for the rows that have one of them; undefined where there are none. */
+  readonly unwanted: string | undefined;
   /** The pieces left out, and why. */
   readonly dropped: readonly Dropped[];
   /** Whether the text was longer than what is read. */
@@ -84,8 +86,9 @@ export function matchOf(text: string, options: MatchOptions): Match {
     else into.add(term, isPrefix);
   };
   const pieces = piecesOf(readable(text), characters);
-  const last =
-    options.prefix && !characters.isTrigram ? pieces.filter(({ kind }) => kind === "word").at(-1) : undefined;
+  // A word in front of a phrase or an exclusion has been typed to its end.
+  const end = options.prefix && !characters.isTrigram ? pieces.at(-1) : undefined;
+  const last = end?.kind === "word" ? end : undefined;
   const seen = new Set<string>();
   for (const piece of pieces) {
     if (seen.has(`${piece.kind} ${piece.text}`) && piece !== last) continue;
@@ -135,8 +138,8 @@ export function matchOf(text: string, options: MatchOptions): Match {
 
   // A space is an implicit AND that ignores an empty phrase; the explicit AND would match nothing then.
   const found = used.map(quoted).join(match === "any" ? " OR " : " ");
-  const not = unwanted.length === 0 ? "" : ` NOT (${unwanted.map(quoted).join(" OR ")})`;
-  const whole = not === "" ? found : `(${found})${not}`;
+  const not = unwanted.length === 0 ? undefined : unwanted.map(quoted).join(" OR ");
+  const whole = not === undefined ? found : `(${found}) NOT (${not})`;
   const anywhere = used.length === 0 ? undefined : whole;
   const inColumns = (query: string) => (columns ? `{${columns.join(" ")}} : (${query})` : query);
   const texts = (list: readonly Term[]) => list.map((term) => term.text);
@@ -147,6 +150,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
     wholeness: used.length === 0 ? 1 : used.filter((term) => !beginnings.has(term)).length / used.length,
     alone: used.map((term) => inColumns(quoted(term))),
     excluded: texts(unwanted),
+    unwanted: not && inColumns(not),
     dropped,
     isCut: text.length > TEXT_MAX,
   };

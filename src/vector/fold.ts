@@ -149,11 +149,13 @@ const MERGE_RATIO = 2;
 const PAGE_ROWS = 32;
 const PAGE_BYTES = 1 << 17;
 /** Rows of the log read at once. */
-const LOG_ROWS = 2048n;
-const TRIM_ROWS = 4000n;
+const LOG_ROWS = 512n;
+/** Rows of the log deleted at once. */
+const TRIM_ROWS = 500n;
 /** What it takes to write a chunk of 1 MB and to commit it. */
 const CHUNK_MS = 4;
-const CLEAN_CHUNKS = 8;
+/** Chunks deleted at once: each has some 250 pages, which take a millisecond. */
+const CLEAN_CHUNKS = 1;
 
 interface FoldWork extends FoldOptions {
   readonly progress: FoldProgress;
@@ -241,6 +243,7 @@ function* writeSegment(
   else if (isCounted) progress.total = yield* slices.breathing(reader.count());
   const writer = new SegmentWriter(generations, space);
   const source = new RowSource(slices, connection, space, plan.skipped);
+  yield* slices.breathe();
   if (plan.ids === "all") yield* source.completeCodes();
   for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
     const most = Math.min(pageRows, writer.room);
@@ -358,7 +361,7 @@ class Slices {
       if (typeof first !== "bigint" || first >= end) return;
       const to = first + TRIM_ROWS < end ? first + TRIM_ROWS : end;
       yield { type: "rows", sql: `DELETE FROM ${this.#log} WHERE seq < ?`, params: [to] };
-      yield* this.pause();
+      yield* this.breathe();
     }
   }
 
@@ -394,18 +397,19 @@ function* soundGeneration(
     checkTrust(connection, column, head.generation);
     const manifest = yield* generations.manifest(head);
     if (manifest.schemaVersion !== column.attachment.schemaVersion) return none;
-    const bytes = yield* generations.model(manifest.model);
-    if (!isColumnModel(column, bytes)) throw new ChunkDamage("the model is not one of such vectors");
-    const space = columnSpace(column, bytes);
+    yield* slices.breathe();
+    const space = yield* storedSpace(slices, connection, yield* generations.model(manifest.model));
+    yield* slices.breathe();
     if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return none;
     for (const segment of isChecked ? manifest.segments : []) {
       for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
         const { source } = yield* generations.block(segment, block, space);
         for (const kind of manifest.codes) {
+          yield* slices.breathe();
           const { payload, check } = yield* generations.codes(source, kind, space);
           check(checksum(payload));
-          yield* slices.breathe();
         }
+        yield* slices.breathe();
       }
     }
     const { model, fittedRows } = manifest;
@@ -413,6 +417,19 @@ function* soundGeneration(
   } catch (error) {
     return { damage: damageOf(error) };
   }
+}
+
+/**
+ * The space of a model on disk: that of the codes in memory, where they have the same, since to build one takes as long as a slice
+ * may.
+ *
+ * @throws {ChunkDamage} when it is no model of such a column
+ */
+function* storedSpace({ column }: Slices, connection: object, model: Uint8Array): Steps<ColumnSpace> {
+  const codes = (yield* currentCodes(connection, column, CATCH_UP_ROWS))?.codes;
+  if (codes instanceof ResidentCodes && isSameBytes(codes.space.model, model)) return codes.space;
+  if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
+  return columnSpace(column, model);
 }
 
 /** @throws what is no damage, and FoldNewer where it is a newer version's work */
@@ -517,6 +534,7 @@ function* planSound(slices: Slices, { manifest, space }: Generation, changed: Bi
         const at = block * manifest.blockRows + row;
         gone[at >> 3]! |= 1 << (at & 7);
       }
+      yield* slices.breathe();
     }
     segments.push({ ...segment, gone: gone.some((bits) => bits !== 0) ? gone : undefined });
   }
@@ -539,6 +557,7 @@ function* planSound(slices: Slices, { manifest, space }: Generation, changed: Bi
         const at = block * manifest.blockRows + row;
         if (!segment.gone || (segment.gone[at >> 3]! & (1 << (at & 7))) === 0) live[count++] = id;
       });
+      yield* slices.breathe();
     }
     lists.push(live);
   }
@@ -562,7 +581,7 @@ function* flip(slices: Slices, manifest: Manifest): Work<void> {
 /** Deletes chunks that nothing names any more, and rows of the log that nothing needs. */
 function* tidy(slices: Slices, manifest: Manifest): Work<void> {
   const current = unitsOf(slices.head!.generation, manifest);
-  while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS))) yield* slices.pause();
+  while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS))) yield* slices.breathe();
   yield* slices.trim();
 }
 

@@ -1,7 +1,7 @@
 import type { Breathing } from "../kernel/breathing.ts";
 
 /** Ids merged in one step. */
-const STEP_IDS = 1 << 12;
+const STEP_IDS = 1 << 9;
 
 /** All ids of ascending lists, once each and ascending. */
 export function* mergeIds(lists: readonly BigInt64Array[]): Breathing<BigInt64Array> {

@@ -116,6 +116,49 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     expect(both).toHaveLength(1);
   });
 
+  test("what the text excludes no leg finds, whatever its depth and the condition", async () => {
+    const { db } = await filled(open);
+    const found = async (query: any, options = {}) =>
+      ids(await hybrid(db, oneVector, query, { select: { id: docs.id }, ...options })).sort();
+    expect(await found({ text: "apple -tart", vector: [0, 0] })).toEqual([1, 5, 6]);
+    expect(await found({ text: 'apple -"tart with"', vector: [0, 0] })).toEqual([1, 4, 5, 6]);
+    expect(await found({ text: "-tart", vector: [0, 0] })).toEqual([1, 5]);
+    expect(await found({ text: "-tart -tart -pear", vector: [0, 0] })).toEqual([5]);
+    expect(await found({ text: "-tart", vector: [0, 0] }, { depth: 2, limit: 2 })).toEqual([1, 5]);
+    expect(await found({ text: "juice -tart", vector: [0, 0] }, { where: eq(docs.course, "de") })).toEqual([5, 6]);
+    expect(await found({ text: "-apple", vector: [0, 0] }, { where: eq(docs.course, "de") })).toEqual([]);
+    // A word that is asked for, too, is not excluded.
+    expect(await found({ text: "tart -tart", vector: [0, 0] })).toEqual([1, 2, 3, 4, 5]);
+    expect(
+      await hybrid(db, oneVector, { text: sql.placeholder("typed"), vector: [0, 0] }, { select: { id: docs.id } })
+        .prepare()
+        .execute({ typed: "-tart -apple" }),
+    ).toMatchObject([{ id: 1 }]);
+  });
+
+  test("also where the key is a text or has several parts, and in columns of weight 0 nothing is excluded", async () => {
+    const { db, exec } = open();
+    const parts = sqliteTable(
+      "parts",
+      { a: text().notNull(), b: integer().notNull(), body: text(), note: text(), embedding: vectorColumn(2) },
+      (t) => [primaryKey({ columns: [t.a, t.b] })],
+    );
+    const index = searchIndex("parts_search", parts, { text: { body: 1, note: 1 }, vectors: { embedding: {} } });
+    await exec(
+      "create table parts (a text not null, b integer not null, body text, note text, embedding blob, primary key (a, b))",
+    );
+    await ensureSearchIndexes(db, [index]);
+    await db.insert(parts).values([
+      { a: "x", b: 1, body: "apple tart", embedding: [1, 0] },
+      { a: "x", b: 2, body: "pear", note: "tart", embedding: [1, 1] },
+      { a: "y", b: 1, body: "pear", embedding: [0, 1] },
+    ]);
+    const found = async (options = {}) =>
+      (await hybrid(db, index, { text: "pear -tart", vector: [1, 0] }, options)).map(({ a, b }: any) => `${a}${b}`);
+    expect(await found()).toEqual(["y1"]);
+    expect((await found({ weights: { note: 0 } })).sort()).toEqual(["x2", "y1"]);
+  });
+
   test("text scores of rows that only vectors found are those of search", async () => {
     const { db } = await filled(open);
     const scores = new Map(
@@ -478,6 +521,7 @@ describe("arguments of hybrid", () => {
   test.each([
     [{}, "query: expected a text, a vector or both, got neither"],
     [undefined, "options: expected an object"],
+    [null, "options: expected an object of options of hybrid's query, got null"],
     [{ words: "x" }, "words: expected an option of hybrid's query"],
     [{ vector: [1] }, "docs.embedding: expected 2 dimensions, got 1"],
     [{ vector: { other: [1, 2] } }, "other: expected an option of one_vector's vectors: embedding"],
@@ -488,14 +532,40 @@ describe("arguments of hybrid", () => {
     expect(() => hybrid(db, oneVector, query as any).all()).toThrow(message);
   });
 
+  test("vectors of an index that has none are refused, by column, too", () => {
+    const { db, client } = openBetterSqlite3();
+    const words = searchIndex("words", docs, { text: { body: 1 } });
+    client.exec(DDL);
+    ensureSearchIndexes(db, [words]);
+    for (const vector of [[1, 2], {}, { embedding: [1, 2] }]) {
+      expect(() => hybrid(db, words, { text: "x", vector } as any).all()).toThrow(
+        "vector: expected an index with a vector column; words has none",
+      );
+    }
+  });
+
+  test("67: a damaged text index is a typed error where a vector leg asks it for what is excluded", async () => {
+    const { db } = await filled(DRIVERS[0]!.open);
+    const client = db.$client;
+    client.unsafeMode(true);
+    client.exec("delete from _dv_one_vector_fts_data");
+    client.unsafeMode(false);
+    expect(() => hybrid(db, oneVector, { text: "-tart", vector: [0, 0] }).all()).toThrow(
+      expect.objectContaining({ code: "INDEX_DAMAGED" }),
+    );
+  });
+
   test("fusions refuse what they cannot use", () => {
     expect(() => rrf({ rankConstant: 0 })).toThrow("rankConstant: expected a number above 0, got 0");
     expect(() => rrf({ k: 60 } as any)).toThrow("k: expected an option of rrf");
     expect(() => linear({ normalize: "max" as any })).toThrow("normalize: expected one of minmax, zscore, dbsf");
     expect(() => linear({ normalize: "constructor" as any })).toThrow("normalize: expected one of");
-    expect(() => linear({ weights: { text: -1 } })).toThrow("weights.text: expected a number, 0 or larger, got -1");
+    expect(() => linear({ weights: { text: -1 } })).toThrow(
+      "weights.text: expected a number from 0 to 1000000000, got -1",
+    );
     expect(() => shares({ weights: { text: 0, vector: 0 } })).toThrow("weights: expected a weight above 0, got none");
     expect(() => shares({ weights: { text: Number.NaN } })).toThrow("weights.text");
+    expect(() => rrf({ weights: { text: 1e308, vector: 1e308 } })).toThrow("weights.text");
     expect(() => shares({ weights: [1, 2] as any })).toThrow("weights: expected an object");
     expect(() => shares({ sharpness: -1 })).toThrow("sharpness: expected a number, 0..100, got -1");
     expect(() => shares({ plain: Number.NaN })).toThrow("plain: expected a number, 0..100, got NaN");

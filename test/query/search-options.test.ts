@@ -125,6 +125,7 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
       { body: "apples[…]" },
       { body: "[…]*fruit*" },
     ]);
+    expect(await marked({ columns: [] })).toEqual([{}, {}]);
     // A NULL column has no highlight; a column of weight 0 neither finds nor counts, and is marked all the same.
     expect(await marked({ columns: ["body", "course"] }, "late apples")).toContainEqual({
       body: null,

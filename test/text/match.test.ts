@@ -96,6 +96,8 @@ describe("prefix", () => {
     ["jo jo", '"jo"*'],
     ['"still join" cou', '"still join" OR "cou"*'],
     ["wha?", '"wha"*'],
+    ["join -cou", '("join") NOT ("cou")'],
+    ['cou "still join"', '"cou" OR "still join"'],
   ])("%j", (text, expression) => {
     expect(match(text, { prefix: true }).expression).toBe(expression);
   });
