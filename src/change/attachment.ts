@@ -3,12 +3,17 @@ import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts
 import {
   findIndex,
   findTable,
+  HIDDEN_REMEDY,
+  hiddenProblems,
   type IndexRecord,
   type Installed,
+  isHidden,
   isTheirs,
   type Problem,
   problemsOf,
   readInstalled,
+  TEMPORARY,
+  type Temporary,
 } from "../migration/installed.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName } from "../schema/names.ts";
@@ -29,6 +34,7 @@ export interface Attachment {
 
 interface Seen {
   readonly schemaVersion: string;
+  readonly temporaryVersion: string;
   readonly attachments: readonly Attachment[];
 }
 
@@ -37,17 +43,36 @@ const seen = new WeakMap<object, Seen>();
 
 /**
  * The recorded indexes of a database, checked against its tables and triggers. Looked up anew when the schema has changed, so
- * that a recreated table is noticed by the next query of every process; otherwise it costs one PRAGMA. What is seen inside a
- * transaction of the caller's is not kept: it may be rolled back, and its number be given out again.
+ * that a recreated table is noticed by the next query of every process, and one that a temporary table hides by the next one of
+ * its connection; otherwise it costs two PRAGMAs. What is seen inside a transaction of the caller's is not kept: it may be rolled
+ * back, and its number be given out again.
  */
 export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): Steps<readonly Attachment[]> {
-  const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
-  const schemaVersion = String(row?.[0]);
+  const schemaVersion = yield* numberOf("PRAGMA schema_version");
+  const temporaryVersion = yield* numberOf("PRAGMA temp.schema_version");
   const known = seen.get(connection);
-  if (known?.schemaVersion === schemaVersion) return known.attachments;
-  const attachments = checked(yield* installedIn(), { schemaVersion, isCommitted: !isShared });
-  if (!isShared) seen.set(connection, { schemaVersion, attachments });
+  const isSame = known?.schemaVersion === schemaVersion;
+  if (isSame && known.temporaryVersion === temporaryVersion) return known.attachments;
+  // Temporary tables may come and go with every request of an app, most of them none of our business.
+  const attachments =
+    isSame && !(yield* isHiding(known.attachments))
+      ? known.attachments
+      : checked(yield* installedIn(), { schemaVersion, isCommitted: !isShared });
+  if (!isShared) seen.set(connection, { schemaVersion, temporaryVersion, attachments });
   return attachments;
+}
+
+function* numberOf(sql: string): Steps<string> {
+  const [row]: Row[] = yield { type: "rows", sql, params: [] };
+  return String(row?.[0]);
+}
+
+/** Whether temporary tables stand in the place of others, or did when these were found. */
+function* isHiding(attachments: readonly Attachment[]): Steps<boolean> {
+  if (attachments.some(({ problems }) => problems.some(isHidden))) return true;
+  const temporary: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
+  const tables = attachments.map(({ record }) => record.table);
+  return tables.some((table) => hiddenProblems(temporary as unknown as Temporary[], table).length > 0);
 }
 
 /** What a database has of ours, read through a driver. */
@@ -68,6 +93,7 @@ export function attachmentNamed(attachments: readonly Attachment[], name: string
 /** What to do about the problems of an index. */
 export function remedyOf({ name, record, problems }: Pick<Attachment, "name" | "record" | "problems">): string {
   if (record.format > FORMAT_VERSION) return "Update drizzle-vector: the database was written by a newer version.";
+  if (problems.some(isHidden)) return HIDDEN_REMEDY;
   if (problems.every(isTheirs)) {
     return `Write ABORT in the place of that FAIL, which takes the write back; then "drizzle-vector rebuild ${name}" finds what may have been missed.`;
   }

@@ -10,7 +10,15 @@ import {
   InvalidOptionError,
 } from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, hashOf, type IndexDefinition } from "../migration/definition.ts";
-import { findIndex, type IndexRecord, type Installed, type Problem, problemsOf } from "../migration/installed.ts";
+import {
+  findIndex,
+  HIDDEN_REMEDY,
+  type IndexRecord,
+  type Installed,
+  isHidden,
+  type Problem,
+  problemsOf,
+} from "../migration/installed.ts";
 import type { Plan } from "../migration/plan.ts";
 import { isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 
@@ -99,7 +107,9 @@ export function checkFeasible(name: string, { blocking }: Plan): void {
     subject: name,
     expected: "the table it is declared over",
     got,
-    hint: "Bring the table in step first: run the app's migrations, or drizzle-kit push.",
+    hint: blocking.some(isHidden)
+      ? HIDDEN_REMEDY
+      : "Bring the table in step first: run the app's migrations, or drizzle-kit push.",
   });
 }
 

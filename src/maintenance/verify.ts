@@ -16,7 +16,7 @@ import { firstRow, type IndexOrName, type RecordedIndex, recordedIndex, type Tar
 /** Something in which an index and its table disagree. */
 export interface VerifyProblem {
   /**
-   * Stable. Those of tables and triggers (`OBJECT_MISSING`, `OBJECT_DIFFERS`, `OBJECT_FOREIGN`, `TABLE_MISSING`,
+   * Stable. Those of tables and triggers (`OBJECT_MISSING`, `OBJECT_DIFFERS`, `OBJECT_FOREIGN`, `TABLE_MISSING`, `TABLE_HIDDEN`,
    * `COLUMN_MISSING`, `KEY_DIFFERS`, `TRIGGER_IN_FRONT`, `CASCADE_FAILS`), and:
    *
    * | code | meaning |
@@ -82,7 +82,7 @@ export interface VerifyResult {
 /**
  * Compares a search index with its table, both ways: every row has its text in the index and nothing in the index is without a
  * row, the key map has every row and no other, tables and triggers are as the record says, and FTS5's own check finds nothing.
- * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS`, `CASCADE_FAILS` and what the table itself lacks.
+ * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS`, `CASCADE_FAILS`, `TABLE_HIDDEN` and what the table itself lacks.
  *
  * Where it has vectors, queries with a recall below 1 are compared with exact ones, for rows drawn as `tune` draws them: for the
  * stored recall of the column, else for 0.95. The recall is reported, and a problem where it is more than 0.01 below what was asked.

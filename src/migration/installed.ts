@@ -1,4 +1,4 @@
-import { foldName, isSameName, namesOf, ownerOf, REGISTRY } from "../schema/names.ts";
+import { foldName, isSameName, namesOf, ownerOf, PREFIX, REGISTRY } from "../schema/names.ts";
 import { FORMAT_VERSION, hashOf, type IndexDefinition } from "./definition.ts";
 import { failingCascades, type SchemaRow } from "./failures.ts";
 import { type DbObject, type Manager, objectsOf } from "./objects.ts";
@@ -16,7 +16,15 @@ export interface Installed {
   readonly tables: readonly TableFacts[];
   /** Everything in the database, in the order in which it was created: SQLite runs triggers by it. */
   readonly schema: readonly SchemaRow[];
+  /** Temporary tables and views of this connection. */
+  readonly temporary: readonly Temporary[];
 }
+
+/** Of two tables of one name statements and new triggers take the temporary one, which is there for its own connection alone. */
+export type Temporary = readonly [type: string, name: string];
+
+/** SQL of all of them. */
+export const TEMPORARY = "SELECT type, name FROM temp.sqlite_master WHERE type IN ('table', 'view')";
 
 export interface InstalledIndex {
   readonly name: string;
@@ -57,7 +65,7 @@ export function* readInstalled(tables: readonly string[] = []): Generator<string
   const hasRegistry = registry !== undefined;
   const settings = /\bsettings TEXT\b/.test(registry?.[3] ?? "") ? ", settings" : "";
   const records = hasRegistry
-    ? yield `SELECT name, tbl, definition, hash, managed, format, pending${settings} FROM ${identifier(REGISTRY)} ORDER BY name`
+    ? yield `SELECT name, tbl, definition, hash, managed, format, pending${settings} FROM main.${identifier(REGISTRY)} ORDER BY name`
     : [];
   const wanted = new Set([...tables, ...records.map((row) => String(row[1]))].map(foldName));
   const found = master.filter(([type, name]) => type === "table" && wanted.has(foldName(name)));
@@ -77,6 +85,7 @@ export function* readInstalled(tables: readonly string[] = []): Generator<string
       }),
     ),
     schema: master,
+    temporary: (yield TEMPORARY) as unknown as Temporary[],
   };
 }
 
@@ -152,6 +161,7 @@ export function parseDefinition(json: string, hash: string): IndexDefinition | u
 export interface Problem {
   readonly code:
     | "TABLE_MISSING"
+    | "TABLE_HIDDEN"
     | "COLUMN_MISSING"
     | "KEY_DIFFERS"
     | "FORMAT_NEWER"
@@ -169,8 +179,22 @@ export interface Problem {
 
 /** Problems no statement of ours can heal: the table or the library has to change first. */
 export function isBlocking({ code }: Problem): boolean {
-  return code === "TABLE_MISSING" || code === "COLUMN_MISSING" || code === "KEY_DIFFERS" || code === "FORMAT_NEWER";
+  return (
+    code === "TABLE_HIDDEN" ||
+    code === "TABLE_MISSING" ||
+    code === "COLUMN_MISSING" ||
+    code === "KEY_DIFFERS" ||
+    code === "FORMAT_NEWER"
+  );
 }
+
+/** A problem of one connection alone, and for as long as its temporary table is there. */
+export function isHidden({ code }: Problem): boolean {
+  return code === "TABLE_HIDDEN";
+}
+
+/** What to do about it. */
+export const HIDDEN_REMEDY = "Drop it, or use a connection of its own for temporary tables and views of that name.";
 
 /** Problems that leave everything of ours as it should be: nothing but a change to what is the user's heals them. */
 export function isTheirs({ code }: Problem): boolean {
@@ -189,6 +213,8 @@ export function problemsOf(definition: IndexDefinition, installed: Installed): P
     const message = `index ${definition.name} has format ${format}, this library knows ${FORMAT_VERSION}: update drizzle-vector`;
     return [{ code: "FORMAT_NEWER", object: definition.name, message }];
   }
+  const hidden = hiddenProblems(installed.temporary, definition.table);
+  if (hidden.length > 0) return hidden;
   if (!table) {
     const message = `table ${definition.table} does not exist`;
     return [{ code: "TABLE_MISSING", object: definition.table, message }];
@@ -210,6 +236,18 @@ export function problemsOf(definition: IndexDefinition, installed: Installed): P
     ...orderProblems(definition, installed),
     ...cascadeProblems(definition, installed),
   ];
+}
+
+/** Temporary tables and views in the place of an indexed table or of one of ours, whose names all begin alike. */
+export function hiddenProblems(temporary: readonly Temporary[], table?: string): Problem[] {
+  const hiding = temporary.filter(
+    ([, name]) => foldName(name).startsWith(PREFIX) || (table && isSameName(name, table)),
+  );
+  return hiding.map(([type, name]) => ({
+    code: "TABLE_HIDDEN",
+    object: name,
+    message: `a temporary ${type} hides ${name}`,
+  }));
 }
 
 /** The triggers of the user that run between a write and the triggers of an index. */

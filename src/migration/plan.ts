@@ -3,6 +3,7 @@ import { checkTogether, FORMAT_VERSION, type IndexDefinition } from "./definitio
 import {
   findIndex,
   findTable,
+  hiddenProblems,
   type Installed,
   type InstalledIndex,
   inFrontOf,
@@ -112,6 +113,8 @@ export function planRebuild(definition: IndexDefinition, installed: Installed, m
 /** Drops one index with everything it has. */
 export function planRemoval(name: string, installed: Installed): Plan {
   const found = findIndex(installed, name);
+  const blocking = hiddenProblems(installed.temporary);
+  if (blocking.length > 0) return { ...NOTHING, blocking };
   return found ? wrap(removal(found), installed, installed.indexes.length - 1) : NOTHING;
 }
 

@@ -1,12 +1,12 @@
 import type { Attachment } from "../change/attachment.ts";
-import type { DbLike, Driver, Row, Steps } from "../driver/driver.ts";
+import type { DbLike, Driver, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
 import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
-import { type IndexedColumn, withoutPause } from "../vector/indexed-column.ts";
+import { withoutPause } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
 import type { CodesFound, ReadCodes, ResidentCodes, Selection, Skip, Survivor } from "../vector/resident-codes.ts";
 import { loadBits, reportDamage, residentCodes } from "../vector/resident-column.ts";
@@ -36,7 +36,7 @@ export interface CertifiedInput {
 }
 
 /** What they share. */
-export type SearchesTogether = Together<Refusal, Asked | Refusal>;
+export type SearchesTogether = Together<Asked | Refusal>;
 
 /**
  * More survivors than this share of the rows, and reading them one by one is no faster than reading all in order. So many are
@@ -76,8 +76,6 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
   const searched = searchedColumn(input);
   if ("refusal" in searched) return searched;
   const { column } = searched;
-  const refusal = yield* input.together.refusal(() => shadowOf(column));
-  if (refusal) return refusal;
 
   try {
     return yield* scanCodes(input, searched, false);
@@ -94,15 +92,6 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
     reportDamage(driver.connection, column, error);
     return { refusal: error.message };
   }
-}
-
-function* shadowOf({ table }: IndexedColumn): Steps<Refusal | undefined> {
-  const shadow: Row[] = yield {
-    type: "rows",
-    sql: "SELECT 1 FROM temp.sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')",
-    params: [table.name],
-  };
-  return shadow.length > 0 ? { refusal: `a temporary table hides ${table.name}` } : undefined;
 }
 
 /** @param isChecked - whether codes on disk that are not kept in memory are looked at first */

@@ -17,11 +17,10 @@ const CALL_BYTES = 3e7;
  * What several searches of one snapshot share that differ in their queries alone, as the first of them finds it: the codes, the rows
  * that match, and threads that scan for all of them.
  */
-export class Together<TRefusal, TAsked> {
+export class Together<TAsked> {
   readonly requests: readonly NearestRequest[];
   readonly #values: Values;
   readonly #threads: number | undefined;
-  #refusal: { readonly value: TRefusal | undefined } | undefined;
   #resident: Resident | undefined;
   #asked: TAsked | undefined;
   #team: { readonly first: number; readonly made: ScanTeam | undefined } | undefined;
@@ -41,12 +40,6 @@ export class Together<TRefusal, TAsked> {
   /** The n-th query as the column stores it. */
   encoded(n: number): Uint8Array {
     return this.requests[n]!.query(this.#values);
-  }
-
-  /** Why there can be no codes. */
-  *refusal(ask: () => Steps<TRefusal | undefined>): Steps<TRefusal | undefined> {
-    this.#refusal ??= { value: yield* ask() };
-    return this.#refusal.value;
   }
 
   /** The codes, brought up to the snapshot. */

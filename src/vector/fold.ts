@@ -4,6 +4,7 @@ import { memoryBudgetOf } from "../driver/events.ts";
 import { checksum } from "../kernel/checksum.ts";
 import { codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
+import { hiddenProblems, TEMPORARY, type Temporary } from "../migration/installed.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
@@ -332,9 +333,10 @@ class Slices {
     yield PAUSE;
     this.number++;
     this.#end = performance.now() + this.#sliceMs;
+    if (!(yield* this.#isSameSchema())) throw new FoldLost();
     const head = yield* this.generations.head();
     const isSame = (yield* this.hasLog(this.#seen!)) && head?.generation === this.head?.generation;
-    if (!isSame || !(yield* this.#isSameSchema())) throw new FoldLost();
+    if (!isSame) throw new FoldLost();
     this.#seen = yield* this.#endOfLog();
   }
 
@@ -371,9 +373,13 @@ class Slices {
     return row && { seq: row[0] as bigint, nonce: row[1] as bigint };
   }
 
+  /** Whether the tables are those that were found, and no temporary one has come to stand in the place of one of them. */
   *#isSameSchema(): Steps<boolean> {
+    const { attachment, table } = this.column;
     const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
-    return String(row?.[0]) === this.column.attachment.schemaVersion;
+    if (String(row?.[0]) !== attachment.schemaVersion) return false;
+    const temporary: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
+    return hiddenProblems(temporary as unknown as Temporary[], table.name).length === 0;
   }
 }
 

@@ -106,6 +106,23 @@ describe("what happens between two slices", () => {
     }
   });
 
+  test("a temporary table in the place of the table ends the fold, after every slice", () => {
+    const shape = { rows: 200 };
+    const slices = slicesOf(new App(shape));
+    for (let n = 1; n < slices; n++) {
+      const app = new App(shape);
+      const own = app.connect();
+      const slow = new SlowFold(own);
+      for (let i = 0; i < n; i++) slow.step();
+      const isFlipped = headOf(app.first).generation > 0;
+      own.client.exec("CREATE TEMP TABLE t AS SELECT * FROM main.t LIMIT 50");
+      expectEnd(slow, isFlipped);
+      own.client.exec("DROP TABLE temp.t");
+      app.expectExact(own, { queries: 1 });
+      app.expectExact(app.connect(), { queries: 1 });
+    }
+  });
+
   test("45: commits and rollbacks of another connection, after every slice: it flips, and nothing of them is missed", () => {
     const shape = { rows: 200 };
     const slices = slicesOf(new App(shape));

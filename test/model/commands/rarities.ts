@@ -102,6 +102,16 @@ export const rarities = {
       `DELETE FROM seen WHERE u = ${s.b}`,
       "DROP VIEW seen",
     ]),
+  /** A view of this connection alone in the place of the table, as who may see some rows only would have it. */
+  hidden: (s) => {
+    try {
+      s.exec(`CREATE TEMP VIEW t AS SELECT * FROM main.t WHERE u < ${s.a * 2}`);
+      ask({ ...s.world, isHealthy: () => false, count: () => {} } as any, s.connection, s);
+    } finally {
+      s.exec("DROP VIEW IF EXISTS temp.t");
+    }
+    s.ask();
+  },
   /** A trigger of this connection alone, that writes more rows. */
   temporaryTrigger: (s) => {
     s.exec(
