@@ -382,10 +382,14 @@ function* walk(base: BaseScan, matching: Matching, how: Walk): Steps<Scanned | u
   const k = 2 * wanted + WALK_ROWS;
   if (k > Math.min(how.rowsMax, codes.size)) return undefined;
   const allMs = yield* matching.expected(codes.size);
-  if (allMs() < (codes.size * codes.space.headBytes) / SCAN_BYTES_PER_MS + ROUND_MS) return undefined;
+  const scanMs = (codes.size * codes.space.headBytes) / SCAN_BYTES_PER_MS;
+  if (allMs() < scanMs + ROUND_MS) return undefined;
   if (!matching.isWalkable) return undefined;
+  const start = performance.now();
   const answer = yield* rounds(base, matching, how, k, allMs);
-  matching.walked(answer !== undefined);
+  // One that takes longer than reading all matches should have is as good as in vain: what that takes is then measured anew, and is
+  // much less where it was last done in a bad moment.
+  matching.walked(answer !== undefined && performance.now() - start < allMs() + scanMs);
   return answer;
 }
 

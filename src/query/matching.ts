@@ -70,9 +70,9 @@ export class Matching {
     return false;
   }
 
-  /** Notes whether that gave the answer. */
-  walked(isAnswered: boolean): void {
-    const vain = isAnswered ? 0 : Math.min(this.#condition.vain + 1, VAIN_MAX);
+  /** Notes whether that was worth it. */
+  walked(wasWorthIt: boolean): void {
+    const vain = wasWorthIt ? 0 : Math.min(this.#condition.vain + 1, VAIN_MAX);
     Object.assign(this.#condition, { vain, left: 2 ** vain - 1 });
   }
 

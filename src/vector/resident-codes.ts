@@ -9,6 +9,7 @@ import { ScanTeam, type ScanTeamInput } from "../kernel/scan-team.ts";
 import type { ScanThread } from "../kernel/scan-threads.ts";
 import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
+import { IdRanks } from "./id-ranks.ts";
 import type { BreathingSteps } from "./indexed-column.ts";
 import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
 import { type CodeKind, RowBlocks, type Slots } from "./row-blocks.ts";
@@ -113,6 +114,8 @@ interface Segment {
   rows: number;
   least: number;
   most: number;
+  /** Made when many of its ids are first looked for at once; null where there can be none. */
+  ranks: IdRanks | null | undefined;
 }
 
 /** A small index need not be coded anew each time it doubles. */
@@ -217,7 +220,7 @@ export class ResidentCodes {
   /** Begins blocks of a stored segment: the ids of `addStored` ascend from here on. */
   beginSegment(): void {
     const from = this.#blocks.length;
-    this.#segments.push({ from, to: from, rows: 0, least: 0, most: 0 });
+    this.#segments.push({ from, to: from, rows: 0, least: 0, most: 0, ranks: undefined });
   }
 
   /** Takes a block from disk, without its codes: all kinds of them are deferred. */
@@ -358,13 +361,30 @@ export class ResidentCodes {
     return new Selection({ capacity, blocks: this.#blocks.length, find, run: this.#run() });
   }
 
-  /** All rows, where their ids follow each other without a gap. */
+  /** The largest segment, where most ids are found. */
   #run(): Run | undefined {
-    const [segment, ...others] = this.#segments;
-    if (!segment || others.length > 0 || this.#gone > 0) return undefined;
-    const { from, rows, least, most } = segment;
+    let largest: Segment | undefined;
+    for (const segment of this.#segments) if (segment.rows > (largest?.rows ?? 0)) largest = segment;
+    if (!largest) return undefined;
+    const { capacity } = this.#codes;
+    const { from, rows, least, most } = largest;
     const isGapless = most - least === rows - 1 && Number.isSafeInteger(least) && Number.isSafeInteger(most);
-    return isGapless ? { least, most, at: from * this.#codes.capacity } : undefined;
+    if (!isGapless) this.#rank(largest);
+    if (!isGapless && !largest.ranks) return undefined;
+    return {
+      least,
+      most,
+      at: from * capacity,
+      ranks: isGapless ? undefined : largest.ranks!,
+      isGone: this.#gone === 0 ? undefined : (at) => isGone(this.#blockOf(at), at % capacity),
+    };
+  }
+
+  #rank(segment: Segment): void {
+    if (segment.ranks !== undefined) return;
+    const lists = this.#blocks.slice(segment.from, segment.to).map(({ ids, count }) => [ids, count] as const);
+    segment.ranks = IdRanks.of(segment, lists) ?? null;
+    this.#idBytes += segment.ranks?.bytes ?? 0;
   }
 
   /**
@@ -601,6 +621,10 @@ export class ResidentCodes {
   }
 
   #findIn(segment: Segment, id: RowId): number | undefined {
+    if (segment.ranks && typeof id === "number") {
+      const nth = segment.ranks.rankOf(id);
+      return nth === undefined ? undefined : segment.from * this.#codes.capacity + nth;
+    }
     const guessed = typeof id === "number" ? this.#guess(segment, id) : undefined;
     if (guessed !== undefined) return guessed;
     let low = segment.from;
@@ -636,11 +660,15 @@ export class ResidentCodes {
   }
 }
 
-/** Rows whose ids follow each other without a gap, in places that do so too, from `at` on. */
+/** Rows of ascending ids in places that follow each other, from `at` on. */
 interface Run {
   readonly least: number;
   readonly most: number;
   readonly at: number;
+  /** Undefined where ids follow each other without a gap. */
+  readonly ranks: IdRanks | undefined;
+  /** Whether the row at a place is gone; undefined where none is. */
+  readonly isGone: ((at: number) => boolean) | undefined;
 }
 
 interface SelectionInput {
@@ -649,9 +677,11 @@ interface SelectionInput {
   readonly blocks: number;
   /** The place of a row, or why it is not among the codes; undefined where they know nothing of it. */
   readonly find: (id: RowId) => number | Skip | undefined;
-  /** Places that are known without being looked for. */
+  /** Rows that are found without `find`, in a tenth of its time. */
   readonly run: Run | undefined;
 }
+
+const NO_RUN: Run = { least: 0, most: -1, at: 0, ranks: undefined, isGone: undefined };
 
 /** Some of the coded rows, and a count of those left out of the codes. */
 export class Selection {
@@ -680,17 +710,19 @@ export class Selection {
    */
   addList(list: string): RowId[] {
     const unknown: RowId[] = [];
-    const { least, most, at } = this.#run ?? { least: 0, most: -1, at: 0 };
+    const { least, most, at, ranks, isGone } = this.#run ?? NO_RUN;
     const [rows, blocks, capacity] = [this.#rows, this.#blocks, this.#capacity];
     let size = 0;
     eachId(list, (id) => {
-      // Many ids come at once: where they follow each other a row takes 10 ns, a third of what a call for each does.
+      // Ids come by the ten thousand.
       if (typeof id === "number" && id >= least && id <= most) {
-        const place = at + (id - least);
-        rows[place] = 1;
-        blocks[(place / capacity) | 0] = 1;
-        size++;
-        return;
+        const nth = ranks ? ranks.rankOf(id) : id - least;
+        if (nth !== undefined && !isGone?.(at + nth)) {
+          rows[at + nth] = 1;
+          blocks[((at + nth) / capacity) | 0] = 1;
+          size++;
+          return;
+        }
       }
       const found = this.#find(id);
       if (found === undefined) unknown.push(id);
