@@ -93,18 +93,19 @@ export function scalarCodeScan(memory: ScalarMemory) {
     return left;
   }
 
-  /** Tails as well, at once: nothing is put off. */
-  function scanCodes(
+  /**
+   * A look at one row, its tail included where its head leaves it in doubt: nothing is put off. Returns whether the tail has been read.
+   */
+  function look(
     state: number,
     query: number,
     block: number,
     headBytes: number,
     tailBytes: number,
     capacity: number,
-    count: number,
+    row: number,
     first: number,
-    mask: number,
-  ): void {
+  ): boolean {
     const { buffer, view } = memory;
     const [step, perError, perScale, constant, , tailStep, perTailError, perTailScale, perTailNorm] = Array.from(
       { length: 9 },
@@ -112,36 +113,60 @@ export function scalarCodeScan(memory: ScalarMemory) {
     ) as [number, number, number, number, number, number, number, number, number];
     const weights = query + 80;
     const groupBytes = headBytes * 4 + (tailBytes > 0 ? 64 : 48);
-    const tails = block + (capacity / 4) * groupBytes;
-    for (let row = 0; row < count; row++) {
-      if (mask !== 0 && view.getUint8(mask + row) === 0) continue;
-      const [group, lane] = [block + (row >> 2) * groupBytes, row & 3];
-      const param = (i: number) => view.getFloat32(group + headBytes * 4 + i * 16 + lane * 4, true);
-      const offset = param(0);
-      if (offset === Number.NEGATIVE_INFINITY) continue;
-      const scale = param(1);
-      const product = step * scale * dot(headOf(group, lane, headBytes), weights, headBytes);
-      let estimate = product + offset;
-      let doubt = param(2) * perError + scale * perScale + constant;
-      let size = Math.abs(product) + Math.abs(offset);
-      let upper = estimate + doubt + size * SLACK;
-      if (tailBytes > 0) {
-        upper += param(3) * perTailNorm;
-        if (!(upper >= number(state))) continue;
-        view.setInt32(state + 36, integer(state + 36) + 1, true);
-        const tailAt = tails + row * (tailBytes + 8);
-        const tailScale = view.getFloat32(tailAt, true);
-        const tail = new Int8Array(buffer, tailAt + 8, tailBytes);
-        const tailProduct = tailStep * tailScale * dot(tail, weights + headBytes * 2, tailBytes);
-        estimate += tailProduct;
-        doubt += view.getFloat32(tailAt + 4, true) * perTailError + tailScale * perTailScale;
-        size += Math.abs(tailProduct);
-        upper = Math.min(upper, estimate + doubt + size * SLACK);
-      }
-      if (!(upper >= number(state))) continue;
+    const [group, lane] = [block + (row >> 2) * groupBytes, row & 3];
+    const param = (i: number) => view.getFloat32(group + headBytes * 4 + i * 16 + lane * 4, true);
+    const offset = param(0);
+    if (offset === Number.NEGATIVE_INFINITY) return false;
+    const scale = param(1);
+    const product = step * scale * dot(headOf(group, lane, headBytes), weights, headBytes);
+    let estimate = product + offset;
+    let doubt = param(2) * perError + scale * perScale + constant;
+    let size = Math.abs(product) + Math.abs(offset);
+    let upper = estimate + doubt + size * SLACK;
+    if (tailBytes > 0) {
+      upper += param(3) * perTailNorm;
+      if (!(upper >= number(state))) return false;
+      const tailAt = block + (capacity / 4) * groupBytes + row * (tailBytes + 8);
+      const tailScale = view.getFloat32(tailAt, true);
+      const tail = new Int8Array(buffer, tailAt + 8, tailBytes);
+      const tailProduct = tailStep * tailScale * dot(tail, weights + headBytes * 2, tailBytes);
+      estimate += tailProduct;
+      doubt += view.getFloat32(tailAt + 4, true) * perTailError + tailScale * perTailScale;
+      size += Math.abs(tailProduct);
+      upper = Math.min(upper, estimate + doubt + size * SLACK);
+    }
+    if (upper >= number(state)) {
       note(state, first + row, upper);
       offer(state, estimate - doubt - size * SLACK);
     }
+    return tailBytes > 0;
+  }
+
+  function count(state: number): void {
+    memory.view.setInt32(state + 36, integer(state + 36) + 1, true);
+  }
+
+  function scanCodes(
+    state: number,
+    query: number,
+    block: number,
+    headBytes: number,
+    tailBytes: number,
+    capacity: number,
+    rows: number,
+    first: number,
+    mask: number,
+  ): void {
+    for (let row = 0; row < rows; row++) {
+      if (mask !== 0 && memory.view.getUint8(mask + row) === 0) continue;
+      if (look(state, query, block, headBytes, tailBytes, capacity, row, first)) count(state);
+    }
+  }
+
+  /** A look at a row that is likely. */
+  function lookAt(state: number, ...rest: OneRow): void {
+    count(state);
+    look(state, ...rest);
   }
 
   function scanBits(
@@ -165,5 +190,16 @@ export function scalarCodeScan(memory: ScalarMemory) {
     }
   }
 
-  return { scanCodes, scanBits, settle };
+  return { scanCodes, scanBits, lookAt, settle };
 }
+
+/** The arguments of `look` behind the state. */
+type OneRow = [
+  query: number,
+  block: number,
+  headBytes: number,
+  tailBytes: number,
+  capacity: number,
+  row: number,
+  first: number,
+];

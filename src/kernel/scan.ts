@@ -34,12 +34,19 @@ interface PartOf<TBlocks, TQuery> {
   readonly floor: number;
 }
 
-/** Of one kind of codes. */
+/** Of either kind of codes, or of both: then those for exact answers are looked at of rows alone that 1-bit codes find likely. */
 export interface ScanInput {
   /** Codes for exact answers. */
   readonly codes?: PartOf<CodeBlocks, CodedQuery>;
   /** 1-bit codes. */
   readonly bits?: PartOf<OneBitBlocks, OneBitQuery>;
+  /** Of both kinds. */
+  readonly both?: {
+    /** By how much a similarity of 1-bit codes is larger than one of the others. */
+    readonly shift: number;
+    /** Most rows whose codes for exact answers are looked at: with more the scan gives up, as soon as it comes to that. */
+    readonly likely: number;
+  };
   /** How many of the most similar rows are wanted, at least 1. */
   readonly k: number;
   /** Most rows that may be left; with more the scan gives up. At least `k`. */
@@ -68,7 +75,7 @@ export interface ScanFound {
 }
 
 const JOB_BYTES = 128;
-const KINDS = { codes: 0, packed: 1, oneBit: 2 } as const;
+const KINDS = { codes: 0, packed: 1, oneBit: 2, both: 3 } as const;
 const QUERY_BYTES = 80;
 const STATE_BYTES = 160;
 const FOUND_BYTES = 16;
@@ -108,11 +115,12 @@ const MASK_ROWS = 32;
  * | 1-bit heap | k x f32: the k largest lower bounds, the least on top |
  * | 1-bit list | capacity x (f32 upper bound, i32 row) |
  *
- * Those of one kind of codes are there where such are scanned. Of no use once the kernel has returned are
+ * Those of one kind of codes are there where such are scanned; with both kinds the 1-bit list is emptied from time to time, by a look at
+ * its rows in the other codes. Of no use once the kernel has returned are
  *
  * | scratch | bytes |
  * | --- | --- |
- * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each, and 320 bytes |
+ * | window | where there are tails, of the rows of some blocks: two upper bounds as f32, one run each; and 320 bytes |
  * | blocks | for each block of the window u32 where it lies, i32 number of its first row, i32 its rows, 4 unused |
  *
  * and the blocks to be scanned stand in
@@ -183,6 +191,7 @@ export class Scan {
     if (!codes) return this.#rows * bits!.blocks.rowBytes;
     const { shape, rowBytes } = codes.blocks;
     const [looked] = new Int32Array(this.#arena.buffer, this.#places.state + 36, 1);
+    if (bits) return this.#rows * bits.blocks.rowBytes + looked! * rowBytes;
     return this.#rows * headStride(shape) + looked! * tailStride(shape);
   }
 
@@ -213,10 +222,14 @@ export class Scan {
   #begin(): void {
     const { buffer } = this.#arena;
     const { job, window, blocks } = this.#places;
-    const { codes, bits, isHasty } = this.#input;
+    const { codes, bits, both, isHasty } = this.#input;
     const words = new Int32Array(buffer, job, JOB_BYTES / 4).fill(0);
     words[0] = kindOf(this.#input);
     words[17] = isHasty ? 1 : 0;
+    if (both) {
+      words[19] = both.likely;
+      new Float64Array(buffer, job + 80, 1)[0] = both.shift;
+    }
     if (codes) {
       const { query, state } = this.#places;
       const { shape, capacity } = codes.blocks;
@@ -257,7 +270,7 @@ export class Scan {
     const { oneBitQuery: query, oneBitState: state, oneBitHeap: heap, oneBitList: list } = this.#places;
     new Float32Array(buffer, query, numbers.length).set(numbers);
     new Uint8Array(buffer, query + ONE_BIT_QUERY_BYTES, table.length).set(table);
-    const counts = [this.#input.k, 0, 0, listCapacityOf(this.#input), heap, list, 0];
+    const counts = [this.#input.k, 0, 0, likelyCapacityOf(this.#input), heap, list, 0];
     new Float32Array(buffer, state, 1)[0] = floor;
     new Int32Array(buffer, state + 4, counts.length).set(counts);
   }
@@ -326,7 +339,7 @@ function placesOf(input: ScanInput, area: ScanArea): Places {
     oneBitQuery: place(bits, ONE_BIT_QUERY_BYTES + (bits?.blocks.shape.width ?? 0) * 4),
     oneBitState: place(bits, ONE_BIT_STATE_BYTES),
     oneBitHeap: place(bits, k * 4),
-    oneBitList: place(bits, listCapacityOf(input) * ONE_BIT_FOUND_BYTES),
+    oneBitList: place(bits, likelyCapacityOf(input) * ONE_BIT_FOUND_BYTES),
     ownEnd: end,
   };
   own.ownEnd = end;
@@ -354,8 +367,14 @@ function listCapacityOf({ most }: ScanInput): number {
   return most * 2;
 }
 
-function kindOf({ codes }: ScanInput): number {
+/** Where there are other codes, twice as many as a block has: no more than half of it is left when the next is scanned. */
+function likelyCapacityOf(input: ScanInput): number {
+  return input.codes && input.bits ? input.bits.blocks.capacity * 2 : listCapacityOf(input);
+}
+
+function kindOf({ codes, bits }: ScanInput): number {
   if (!codes) return KINDS.oneBit;
+  if (bits) return KINDS.both;
   return codes.query.type === "bits" ? KINDS.packed : KINDS.codes;
 }
 

@@ -50,6 +50,9 @@ const LIKELY_ALONE_SHARE = 1 / 4;
 const ROW_COST_BYTES = 16_000;
 /** Rows of the first batch after a scan of 1-bit codes alone, or twice as many as are wanted. */
 const FIRST_ROWS = 32;
+/** The same after one of codes for exact answers that leaves more rows than are read at once: the best of them rule most others out. */
+const FIRST_PROVEN_ROWS = 16;
+const ROWS_AT_ONCE = 32;
 /** Bytes of a head that are scanned in the time of a byte of 1-bit codes, which need a second look at more rows. */
 const HEAD_RATIO = 1.5;
 
@@ -172,6 +175,11 @@ interface BaseScan {
   rescoring(k: number, bounds: Bounds): Steps<Rescoring>;
 }
 
+/** The n-th query for codes for exact answers: made once, whether a team or the search itself is the first to ask. */
+function queryFor(codes: ResidentCodes, together: SearchesTogether, n: number): SpaceQuery {
+  return together.query(n, () => codes.space.query(together.encoded(n)));
+}
+
 /** One of codes for exact answers. */
 interface CodeScan extends BaseScan {
   readonly query: SpaceQuery;
@@ -191,9 +199,9 @@ interface Scanned {
 
 /** Exact answers. */
 function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scanned | Refusal> {
-  const { codes, encoded } = base;
+  const { codes } = base;
   if (!codes.space.isExact) return { refusal: "the index keeps 1-bit codes alone" };
-  const query = codes.space.query(encoded);
+  const query = queryFor(codes, base.together, base.n);
   const scan: CodeScan = Object.assign(base, { query });
   const walked =
     matching &&
@@ -208,7 +216,7 @@ function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scann
   if (walked) return walked;
   const start = performance.now();
   const asked = yield* base.together.asked(() => ask(scan, matching));
-  return "refusal" in asked ? asked : yield* scanAmong(scan, asked, start, true);
+  return "refusal" in asked ? asked : yield* scanAmong(scan, asked, start, { isShared: true });
 }
 
 /** Answers with the recall asked for: the rows that are likely enough among the nearest by their 1-bit codes are looked at. */
@@ -242,15 +250,22 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
     if (space.isExact) return yield* scanAmong({ ...base, query: space.query(encoded) }, asked, start);
     if (k > 0) return { refusal: "more rows are asked for than reading one by one is good for" };
   }
-  const query = codes.likelyQuery(encoded, factor);
+  const queryOf = (encoded: Uint8Array) => codes.likelyQuery(encoded, factor);
+  if (space.isExact && k > 0 && codes.isWhole) {
+    const scan: CodeScan = { ...base, query: queryFor(codes, base.together, base.n) };
+    const scanned = yield* scanAmong(scan, asked, start, { isShared: true, likelyOf: queryOf });
+    if (!("refusal" in scanned)) return { ...scanned, plan: "1-bit scan" };
+    // Too many rows are likely, which codes for exact answers tell apart better.
+    return yield* scanAmong(scan, asked, start);
+  }
+  const query = queryOf(encoded);
   // Exact codes are a way out that is better than a second scan; without them it is all that keeps the table from being read.
   const searchOf = (query: OneBitSpaceQuery) => ({ query, k, maxDistance, most, among, isHasty: space.isExact });
   const begin: BeginTeam = (count, threads) => {
-    const queryOf = (at: number) => codes.likelyQuery(base.together.encoded(base.n + at), factor);
-    return codes.likelyTeam(count, (at) => searchOf(at === 0 ? query : queryOf(at)), threads);
+    return codes.likelyTeam(count, (at) => searchOf(queryOf(base.together.encoded(base.n + at))), threads);
   };
   const made = k === 0 ? undefined : base.together.scan(base.n, codes.likelyBytes, begin);
-  const found = k === 0 ? undefined : yield* codes.searchLikely(searchOf(query), read, made);
+  const found = k === 0 ? undefined : yield* codes.searchLikely(made ?? searchOf(query), read);
   if (space.isExact && !(found && found.count * ROW_COST_BYTES < codes.streamedBytes("codes"))) {
     // The codes for exact answers cost far less than vectors, unless they are on disk, and rule most of the likely rows out.
     const scan: CodeScan = { ...base, query: space.query(encoded) };
@@ -334,32 +349,44 @@ function* ask({ codes, wanted }: BaseScan, matching: Matching | undefined): Step
 /** Makes a team of so many searches from this one on. */
 type BeginTeam = Parameters<SearchesTogether["scan"]>[2];
 
-/**
- * Scans the codes of all rows that are asked.
- *
- * @param isShared - whether those searches that follow are about to do the same
- */
+interface ScanHow {
+  /** Whether those searches that follow are about to do the same. */
+  readonly isShared?: boolean;
+  /** The query for 1-bit codes, where rows that are not likely enough by these are left out. */
+  readonly likelyOf?: (encoded: Uint8Array) => OneBitSpaceQuery;
+}
+
+/** Scans the codes of all rows that are asked. */
 function* scanAmong(
-  { codes, query, maxDistance, read, rescoring, together, n }: CodeScan,
+  { codes, query, encoded, maxDistance, read, rescoring, together, n }: CodeScan,
   { among, k, size, skipped }: Asked,
   start: number,
-  isShared = false,
+  { isShared = false, likelyOf }: ScanHow = {},
 ): Steps<Scanned | Refusal> {
   const most = mostSurvivors(codes);
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
-  const searchOf = (query: SpaceQuery) => ({ query, k, maxDistance, most, among });
-  const begin: BeginTeam = (count, threads) => {
-    const queryOf = (at: number) => codes.space.query(together.encoded(n + at));
-    return codes.searchTeam(count, (at) => searchOf(at === 0 ? query : queryOf(at)), threads);
+  const searchOf = (query: SpaceQuery, encoded: Uint8Array) => {
+    return { query, k, maxDistance, most, among, likely: likelyOf?.(encoded) };
   };
-  const bytes = size * codes.space.headBytes;
+  const begin: BeginTeam = (count, threads) => {
+    const nth = (at: number) => {
+      const encoded = together.encoded(n + at);
+      return searchOf(queryFor(codes, together, n + at), encoded);
+    };
+    return codes.searchTeam(count, nth, threads);
+  };
+  const bytes = likelyOf ? codes.likelyBytes : size * codes.space.headBytes;
   const made = isShared && k > 0 ? together.scan(n, bytes, begin) : undefined;
-  const found = k === 0 ? NOTHING_FOUND : yield* codes.search(searchOf(query), read, made);
+  const found = k === 0 ? NOTHING_FOUND : yield* codes.search(made ?? searchOf(query, encoded), read);
   if (!found) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
   const scanMs = performance.now() - start;
   const scoring = yield* rescoring(k, provenBounds(query));
   const { survivors } = found;
-  yield* scoreDown(scoring, survivors);
+  yield* scoreDown(
+    scoring,
+    survivors,
+    survivors.length > ROWS_AT_ONCE ? Math.max(FIRST_PROVEN_ROWS, 2 * k) : BATCH_ROWS,
+  );
   const { bytesRead: scanBytes } = found;
   return { plan: "certified scan", rescoring: scoring, scanMs, size, skipped, scanBytes, inDoubt: survivors.length };
 }

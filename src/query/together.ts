@@ -2,6 +2,7 @@ import type { Steps } from "../driver/driver.ts";
 import type { Scan } from "../kernel/scan.ts";
 import type { ScanTeam } from "../kernel/scan-team.ts";
 import { type ScanThread, scanThreads, threadsByDefault } from "../kernel/scan-threads.ts";
+import type { SpaceQuery } from "../vector/code-space.ts";
 import { forgetCodes, type Resident } from "../vector/resident-column.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import type { Values } from "./search-query.ts";
@@ -13,6 +14,9 @@ import type { Values } from "./search-query.ts";
 const START_BYTES = 3e8;
 const CALL_BYTES = 3e7;
 
+/** Most teams have fewer lanes. */
+const QUERIES_KEPT = 64;
+
 /**
  * What several searches of one snapshot share that differ in their queries alone, as the first of them finds it: the codes, the rows
  * that match, and threads that scan for all of them.
@@ -21,6 +25,7 @@ export class Together<TAsked> {
   readonly requests: readonly NearestRequest[];
   readonly #values: Values;
   readonly #threads: number | undefined;
+  readonly #queries = new Map<number, SpaceQuery>();
   #resident: Resident | undefined;
   #asked: TAsked | undefined;
   #team: { readonly first: number; readonly made: ScanTeam | undefined } | undefined;
@@ -40,6 +45,17 @@ export class Together<TAsked> {
   /** The n-th query as the column stores it. */
   encoded(n: number): Uint8Array {
     return this.requests[n]!.query(this.#values);
+  }
+
+  /** What the n-th query is for codes. The last few are kept: a team asks for them ahead of the searches. */
+  query(n: number, make: () => SpaceQuery): SpaceQuery {
+    let query = this.#queries.get(n);
+    if (!query) {
+      query = make();
+      this.#queries.set(n, query);
+      if (this.#queries.size > QUERIES_KEPT) this.#queries.delete(this.#queries.keys().next().value!);
+    }
+    return query;
   }
 
   /** The codes, brought up to the snapshot. */
@@ -82,6 +98,7 @@ export class Together<TAsked> {
   forget(connection: object): void {
     this.end();
     this.#resident = undefined;
+    this.#queries.clear();
     this.#asked = undefined;
     this.#team = undefined;
     forgetCodes(connection);

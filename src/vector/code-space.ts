@@ -87,6 +87,8 @@ export interface CodeSpace extends BlockShape {
 
 export interface SpaceQuery {
   readonly coded: CodedQuery;
+  /** The similarity that would give this distance, but for rounding. */
+  similarityOf(distance: number): number;
   /** A lower bound of the similarity of any row whose published distance is at most this. */
   floorOf(distance: number): number;
 }
@@ -172,7 +174,11 @@ function bitSpace(shape: VectorShape, metric: Metric): CodeSpace {
     headBytes: roundUp(vectorBytes(shape), 16),
     tailBytes: 0,
     codesOf: (blobs) => blobs.map((head) => ({ head, tail: NO_BYTES, params })),
-    query: (encoded) => ({ coded: { type: "bits", bytes: encoded }, floorOf: (distance) => -distance }),
+    query: (encoded) => ({
+      coded: { type: "bits", bytes: encoded },
+      similarityOf: (distance) => -distance,
+      floorOf: (distance) => -distance,
+    }),
   };
 }
 
@@ -236,6 +242,8 @@ function queriesOf({ shape, metric, centre, head, coder, mirrors = 0 }: QueryInp
     const perNorm = (value: number) => (value + published) * (1 + 2 ** -30) + Number.MIN_VALUE;
     const perScale = ({ wrong, weights }: Weighed) =>
       (wrong + published * 128 * Math.sqrt(weights.length)) * (1 + 2 ** -30);
+    const similarityOf = (distance: number) =>
+      metric === "l2" ? (norm * norm - Math.max(distance, 0) ** 2) / 2 : (isCosine ? 1 : 0) - distance - towardsCentre;
     return {
       coded: {
         type: "codes",
@@ -253,15 +261,14 @@ function queriesOf({ shape, metric, centre, head, coder, mirrors = 0 }: QueryInp
           perTailNorm: perNorm(second.norm),
         },
       },
+      similarityOf,
       floorOf(distance) {
         if (!Number.isFinite(distance)) return Number.NEGATIVE_INFINITY;
-        const slack = 2 ** -36;
-        if (metric === "l2") {
-          const square = Math.max(distance, 0) ** 2;
-          return (norm * norm - square) / 2 - (norm * norm + square) * slack;
-        }
-        const similarity = (isCosine ? 1 : 0) - distance;
-        return similarity - towardsCentre - ((isCosine ? 1 : 0) + Math.abs(distance) + norm * centreNorm) * slack;
+        const size =
+          metric === "l2"
+            ? norm * norm + Math.max(distance, 0) ** 2
+            : (isCosine ? 1 : 0) + Math.abs(distance) + norm * centreNorm;
+        return similarityOf(distance) - size * 2 ** -36;
       },
     };
   };

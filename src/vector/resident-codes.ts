@@ -41,9 +41,11 @@ export interface CodeSearch {
   readonly most: number;
   /** The rows asked, from `selection`; undefined for all. */
   readonly among: Selection | undefined;
+  /** From `likelyQuery`, where rows that are not likely enough by their 1-bit codes are to be left out; both kinds are in memory. */
+  readonly likely?: OneBitSpaceQuery | undefined;
 }
 
-export interface LikelySearch extends Omit<CodeSearch, "query"> {
+export interface LikelySearch extends Omit<CodeSearch, "query" | "likely"> {
   /** From `likelyQuery` of the same codes. */
   readonly query: OneBitSpaceQuery;
   /** Whether the search ends as soon as more than `most` rows are left, though later ones might rule them out. */
@@ -186,6 +188,11 @@ export class ResidentCodes {
   get streamed(): number {
     const kinds = this.kinds.filter((kind) => !this.#deferred.has(kind));
     return this.#blocks.filter(({ slots }) => kinds.some((kind) => slots[kind] === undefined)).length;
+  }
+
+  /** Whether all codes of all blocks are in memory. */
+  get isWhole(): boolean {
+    return this.#blocks.every(({ slots }) => this.#codes.isWhole(slots));
   }
 
   /** Bytes of codes of a kind that a search of all rows reads from disk, once they have been loaded as far as there is room. */
@@ -390,10 +397,11 @@ export class ResidentCodes {
   /**
    * Undefined where more than `most` rows survive.
    *
-   * @param made - the scan, where a team of `searchTeam` has made it
+   * @param search - or the scan, where a team of `searchTeam` has made it
    */
-  *search(search: CodeSearch, read: ReadCodes, made?: Scan): Steps<CodesFound | undefined> {
-    const scan = made ?? (yield* this.#visit("codes", this.#inputOf(search), search.among, read));
+  *search(search: CodeSearch | Scan, read: ReadCodes): Steps<CodesFound | undefined> {
+    const scan =
+      search instanceof Scan ? search : yield* this.#visit("codes", this.#inputOf(search), search.among, read);
     const found = scan.found();
     return found && { survivors: this.#ranked(found), threshold: found.threshold, bytesRead: scan.bytesRead };
   }
@@ -421,10 +429,11 @@ export class ResidentCodes {
   /**
    * The rows that are likely enough among the `k` nearest by their 1-bit codes; undefined where they are more than `most`.
    *
-   * @param made - as for `search`
+   * @param search - or the scan, where a team of `likelyTeam` has made it
    */
-  *searchLikely(search: LikelySearch, read: ReadCodes, made?: Scan): Steps<Likely | undefined> {
-    const scan = made ?? (yield* this.#visit("bits", this.#likelyInputOf(search), search.among, read));
+  *searchLikely(search: LikelySearch | Scan, read: ReadCodes): Steps<Likely | undefined> {
+    const scan =
+      search instanceof Scan ? search : yield* this.#visit("bits", this.#likelyInputOf(search), search.among, read);
     const found = scan.found();
     if (!found) return undefined;
     return {
@@ -462,8 +471,13 @@ export class ResidentCodes {
     return new ScanTeam({ ...input, blocks: resident });
   }
 
-  #inputOf({ query, k, maxDistance, most }: CodeSearch): ScanInput {
-    return { ...this.#codes.codesOf(query.coded, query.floorOf(maxDistance)), k, most };
+  #inputOf({ query, k, maxDistance, most, likely }: CodeSearch): ScanInput {
+    const codes = this.#codes.codesOf(query.coded, query.floorOf(maxDistance));
+    if (!likely) return { ...codes, k, most };
+    const [here, there] = [query.similarityOf(0), likely.similarityOf(0)];
+    // Rather too small than too large by what float64 rounds.
+    const shift = there - here - (Math.abs(here) + Math.abs(there)) * 2 ** -40;
+    return { ...codes, ...this.#bitsOf(likely, maxDistance), both: { shift, likely: most }, k, most };
   }
 
   #bitsOf(query: OneBitSpaceQuery, maxDistance: number): Pick<ScanInput, "bits"> {
@@ -506,14 +520,14 @@ export class ResidentCodes {
     const { capacity } = this.#codes;
     const resident: ScanBlock[] = [];
     const streamed: [Block, ScanBlock][] = [];
-    for (const [n, block] of this.#blocks.entries()) {
+    this.#blocks.forEach((block, n) => {
+      const { slots, count } = block;
       const mask = among?.maskOf(n);
-      if (among && !mask) continue;
-      const rows = { count: block.count, first: n * capacity, mask };
-      const slot = block.slots[kind];
-      if (slot === undefined) streamed.push([block, rows]);
-      else resident.push({ ...rows, ...block.slots });
-    }
+      if (among && !mask) return;
+      const first = n * capacity;
+      if (slots[kind] === undefined) streamed.push([block, { count, first, mask }]);
+      else resident.push({ codes: slots.codes, bits: slots.bits, count, first, mask });
+    });
     return { resident, streamed };
   }
 

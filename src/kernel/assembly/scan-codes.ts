@@ -134,7 +134,7 @@ function dotGroup(group: usize, query: usize, width: usize): v128 {
 
 // @ts-ignore: decorator
 @inline
-function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
+export function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
   return i32x4.add(
     i32x4.dot_i16x8_s(v128.load8x8_s(codes + at), q0),
     i32x4.dot_i16x8_s(v128.load8x8_s(codes + at, 8), q1),
@@ -144,7 +144,7 @@ function dot16(codes: usize, at: usize, q0: v128, q1: v128): v128 {
 /** u·w of one row of a group, of which the first 16 bytes lie at `codes`. */
 // @ts-ignore: decorator
 @inline
-function dotLane(codes: usize, query: usize, width: usize): i32 {
+export function dotLane(codes: usize, query: usize, width: usize): i32 {
   let a = i32x4.splat(0);
   for (const end = codes + (width << 2); codes < end; codes += 64, query += 32) {
     a = i32x4.add(a, dot16(codes, 0, v128.load(query), v128.load(query, 16)));
@@ -155,7 +155,7 @@ function dotLane(codes: usize, query: usize, width: usize): i32 {
 /** Bytes of a group of four rows: their heads, and 4 x f32 for each parameter that is kept with them. */
 // @ts-ignore: decorator
 @inline
-function groupBytes(headBytes: usize, hasTail: bool): usize {
+export function groupBytes(headBytes: usize, hasTail: bool): usize {
   return (headBytes << 2) + (hasTail ? 64 : 48);
 }
 
@@ -163,7 +163,7 @@ function groupBytes(headBytes: usize, hasTail: bool): usize {
  * A look at one row in float64: notes it and offers its lower bound if its bounds let it in. `params` points at its offset, `tail` at
  * scale, error and codes of its tail.
  */
-function look(
+export function look(
   state: usize, query: usize, params: usize, dot: i32, tail: usize, tailBytes: usize, tailDot: i32, row: i32,
 ): void {
   const offset = <f64>load<f32>(params);
