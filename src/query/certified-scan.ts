@@ -46,6 +46,13 @@ const SURVIVORS_SHARE = 1 / 8;
 const SURVIVORS_MIN = 1000;
 /** So many likely rows by 1-bit codes alone, and all rows are read in order. */
 const LIKELY_ALONE_SHARE = 1 / 4;
+/**
+ * Deviations more than a recall takes, where codes for exact answers rule out what is too much: a look at them takes 0.1 µs a row, and
+ * far less is missed than may be (bench/README.md).
+ */
+const LIKELY_MARGIN = 0.5;
+/** More likely rows than this share, and a scan of all rows by codes for exact answers is as fast as a look at those. */
+const LOOKED_SHARE = 1 / 16;
 /** Bytes of codes that are read from disk in the time of a row of the table. */
 const ROW_COST_BYTES = 16_000;
 /** Rows of the first batch after a scan of 1-bit codes alone, or twice as many as are wanted. */
@@ -250,14 +257,15 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
     if (space.isExact) return yield* scanAmong({ ...base, query: space.query(encoded) }, asked, start);
     if (k > 0) return { refusal: "more rows are asked for than reading one by one is good for" };
   }
-  const queryOf = (encoded: Uint8Array) => codes.likelyQuery(encoded, factor);
   if (space.isExact && k > 0 && codes.isWhole) {
+    const queryOf = (encoded: Uint8Array) => codes.likelyQuery(encoded, factor + LIKELY_MARGIN);
     const scan: CodeScan = { ...base, query: queryFor(codes, base.together, base.n) };
     const scanned = yield* scanAmong(scan, asked, start, { isShared: true, likelyOf: queryOf });
     if (!("refusal" in scanned)) return { ...scanned, plan: "1-bit scan" };
     // Too many rows are likely, which codes for exact answers tell apart better.
     return yield* scanAmong(scan, asked, start);
   }
+  const queryOf = (encoded: Uint8Array) => codes.likelyQuery(encoded, factor);
   const query = queryOf(encoded);
   // Exact codes are a way out that is better than a second scan; without them it is all that keeps the table from being read.
   const searchOf = (query: OneBitSpaceQuery) => ({ query, k, maxDistance, most, among, isHasty: space.isExact });
@@ -366,7 +374,17 @@ function* scanAmong(
   const most = mostSurvivors(codes);
   if (k > most) return { refusal: "more rows are asked for than reading one by one is good for" };
   const searchOf = (query: SpaceQuery, encoded: Uint8Array) => {
-    return { query, k, maxDistance, most, among, likely: likelyOf?.(encoded) };
+    return {
+      query,
+      k,
+      maxDistance,
+      most,
+      among,
+      likely: likelyOf && {
+        query: likelyOf(encoded),
+        most: Math.max(SURVIVORS_MIN, Math.floor(codes.size * LOOKED_SHARE)),
+      },
+    };
   };
   const begin: BeginTeam = (count, threads) => {
     const nth = (at: number) => {

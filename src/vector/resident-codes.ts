@@ -41,8 +41,15 @@ export interface CodeSearch {
   readonly most: number;
   /** The rows asked, from `selection`; undefined for all. */
   readonly among: Selection | undefined;
-  /** From `likelyQuery`, where rows that are not likely enough by their 1-bit codes are to be left out; both kinds are in memory. */
-  readonly likely?: OneBitSpaceQuery | undefined;
+  /** Where rows that are not likely enough by their 1-bit codes are to be left out; both kinds are in memory. */
+  readonly likely?: LikelyRows | undefined;
+}
+
+export interface LikelyRows {
+  /** From `likelyQuery`. */
+  readonly query: OneBitSpaceQuery;
+  /** Most rows that may be likely: with more nothing is found. */
+  readonly most: number;
 }
 
 export interface LikelySearch extends Omit<CodeSearch, "query" | "likely"> {
@@ -474,10 +481,10 @@ export class ResidentCodes {
   #inputOf({ query, k, maxDistance, most, likely }: CodeSearch): ScanInput {
     const codes = this.#codes.codesOf(query.coded, query.floorOf(maxDistance));
     if (!likely) return { ...codes, k, most };
-    const [here, there] = [query.similarityOf(0), likely.similarityOf(0)];
+    const [here, there] = [query.similarityOf(0), likely.query.similarityOf(0)];
     // Rather too small than too large by what float64 rounds.
     const shift = there - here - (Math.abs(here) + Math.abs(there)) * 2 ** -40;
-    return { ...codes, ...this.#bitsOf(likely, maxDistance), both: { shift, likely: most }, k, most };
+    return { ...codes, ...this.#bitsOf(likely.query, maxDistance), both: { shift, likely: likely.most }, k, most };
   }
 
   #bitsOf(query: OneBitSpaceQuery, maxDistance: number): Pick<ScanInput, "bits"> {

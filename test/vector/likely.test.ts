@@ -64,7 +64,7 @@ function search(codes: ResidentCodes, query: Float32Array, options: Options): Co
   const encoded = encodeVector(query, codes.space.shape, "query");
   const among = isFiltered ? codes.selection() : undefined;
   among?.addList(Array.from({ length: ROWS / 3 }, (_, i) => i * 3).join(","));
-  const likely = factor === undefined ? undefined : codes.likelyQuery(encoded, factor);
+  const likely = factor === undefined ? undefined : { query: codes.likelyQuery(encoded, factor), most };
   const read = () => {
     throw new Error("all codes are in memory");
   };
