@@ -232,8 +232,13 @@ function compareHybrid(world: Asked, { client, db }: Handle, question: Question)
         fusion: FUSIONS[name],
       }) as any
     ).all() as Record<string, any>[];
-  const vectors = bruteForce(client, shape, { query: query.vector, condition });
+  const nearest = bruteForce(client, shape, { query: query.vector, condition });
   const texts = world.text.search(client, shape, { text: query.text, options: {}, condition });
+  // A word the text excludes is in no hit, whichever leg found it; a negative number excludes nothing.
+  const [, excluded] = / -([^\d\s]\S*)$/.exec(query.text) ?? [];
+  const out = excluded ? world.text.search(client, shape, { text: excluded, options: {}, condition }) : [];
+  const isOut = new Set(out.map(([key]) => JSON.stringify(key)));
+  const vectors = Array.isArray(nearest) ? nearest.filter(([key]) => !isOut.has(JSON.stringify(key))) : nearest;
   let all: Record<string, any>[];
   try {
     all = page(1000, 0);
