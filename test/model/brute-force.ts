@@ -12,6 +12,14 @@ export interface Limits {
   readonly offset: number;
 }
 
+export interface BruteForceInput {
+  readonly query: number[];
+  readonly condition: string;
+  readonly maxDistance?: number | undefined;
+  /** Keys of rows that are as good as not there, as JSON of texts. */
+  readonly without?: ReadonlySet<string>;
+}
+
 /**
  * What `nearest` has to give: every row a plain SELECT on this connection sees at this moment, scored one by one, sorted.
  * `STORED_DIMENSIONS` where all that is stored has another length.
@@ -19,13 +27,14 @@ export interface Limits {
 export function bruteForce(
   client: Database.Database,
   { keyColumns, collations, element, dimensions, metric }: Shape,
-  { query, condition, maxDistance }: { query: number[]; condition: string; maxDistance?: number | undefined },
+  { query, condition, maxDistance, without }: BruteForceInput,
 ): Scored[] | "STORED_DIMENSIONS" {
-  const rows = client
+  const stored = client
     .prepare(`SELECT v, ${keyColumns} FROM t WHERE v IS NOT NULL AND ${condition}`)
     .raw(true)
     .safeIntegers(true)
     .all() as [unknown, ...unknown[]][];
+  const rows = stored.filter(([, ...key]) => !without?.has(JSON.stringify(key.map(String))));
   const { decode } = codecOf(element);
   const encoded = decode(encodeVector(query, { element, dimensions }, "q"));
   const blobs = rows.filter(([blob]) => blob instanceof Uint8Array) as [Uint8Array, ...unknown[]][];

@@ -232,13 +232,12 @@ function compareHybrid(world: Asked, { client, db }: Handle, question: Question)
         fusion: FUSIONS[name],
       }) as any
     ).all() as Record<string, any>[];
-  const nearest = bruteForce(client, shape, { query: query.vector, condition });
   const texts = world.text.search(client, shape, { text: query.text, options: {}, condition });
   // A word the text excludes is in no hit, whichever leg found it; a negative number excludes nothing.
   const [, excluded] = / -([^\d\s]\S*)$/.exec(query.text) ?? [];
   const out = excluded ? world.text.search(client, shape, { text: excluded, options: {}, condition }) : [];
-  const isOut = new Set(out.map(([key]) => JSON.stringify(key)));
-  const vectors = Array.isArray(nearest) ? nearest.filter(([key]) => !isOut.has(JSON.stringify(key))) : nearest;
+  const without = new Set(out.map(([key]) => JSON.stringify(key)));
+  const vectors = bruteForce(client, shape, { query: query.vector, condition, without });
   let all: Record<string, any>[];
   try {
     all = page(1000, 0);
@@ -247,9 +246,7 @@ function compareHybrid(world: Asked, { client, db }: Handle, question: Question)
     if (UNHEALTHY.test(codeOf(error)) && !world.isHealthy(client)) return;
     throw error;
   }
-  // Of rows that are all out, nobody sees that they hold no vector of the column's.
-  const seen = vectors === "STORED_DIMENSIONS" && isOut.size > 0 ? [] : (vectors as Scored[]);
-  const expected = fuse(name, { texts, vectors: seen });
+  const expected = fuse(name, { texts, vectors: vectors as Scored[] });
   const actual = all.map(
     (hit): Fused => ({ key: keyOf(world, hit), text: hit.$text, vector: hit.$vector, score: hit.$score }),
   );
