@@ -74,17 +74,19 @@ export function grow(memory: Memory, bytes: number): void {
 }
 
 /** See `standIn`. */
-const standIns = new WeakMap<Memory, ArrayBuffer>();
+const standIns = new WeakMap<Memory, Memory>();
 
 /**
  * The engine does not count shared memories: those that nobody uses any more would pile up without it looking for garbage. So a
- * buffer of the same size, which is counted, hangs on each; nobody touches it, and it takes no room.
+ * memory of the same size that is not shared, and counted, hangs on each. Nobody touches it, and it takes no room; a buffer of that
+ * size would, where the allocator takes it from what others have given back, and fills it with 0.
  */
 function standIn(memory: Memory): void {
   if (memory.buffer[Symbol.toStringTag] === "ArrayBuffer") return;
-  standIns.delete(memory);
   try {
-    standIns.set(memory, new ArrayBuffer(memory.buffer.byteLength));
+    const beside = standIns.get(memory) ?? new WebAssembly.Memory({ initial: 1, maximum: PAGES_MAX, shared: false });
+    beside.grow((memory.buffer.byteLength - beside.buffer.byteLength) / PAGE_BYTES);
+    standIns.set(memory, beside);
   } catch {
     // Then garbage is looked for when there is no room at all.
   }
