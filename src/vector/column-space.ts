@@ -64,6 +64,11 @@ export function* fitColumn(input: SpaceInput, sample: readonly Uint8Array[]): Br
   return bytes;
 }
 
+/** Whether bytes are the model of a space. */
+export function hasModel({ model }: ColumnSpace, bytes: Uint8Array): boolean {
+  return model.length === bytes.length && model.every((byte, i) => byte === bytes[i]);
+}
+
 /** Whether bytes are a model of such a column. */
 export function isColumnModel(input: SpaceInput, bytes: Uint8Array): boolean {
   return partsOf(input, bytes) !== undefined;
