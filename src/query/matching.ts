@@ -6,7 +6,7 @@ import { collate, identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { isSameName, tableNameOf } from "../schema/names.ts";
 import type { IndexedColumn } from "../vector/indexed-column.ts";
-import type { Selection } from "../vector/resident-codes.ts";
+import type { Selection } from "../vector/selection.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import type { Values } from "./search-query.ts";
 

@@ -5,10 +5,11 @@ import { type ColumnSpace, columnSpace, hasModel, isColumnModel } from "./column
 import { checkTrust } from "./distrust.ts";
 import { damageOf, type Slices, type Work } from "./fold-slices.ts";
 import { isSameKinds, type LogPlace, liveRows, type Manifest, type Segment, type Unit } from "./generation.ts";
-import { ResidentCodes, type Skip } from "./resident-codes.ts";
+import { ResidentCodes } from "./resident-codes.ts";
 import { currentCodes } from "./resident-column.ts";
 import { spaceBlockRows } from "./row-blocks.ts";
 import { RowIds, rowId } from "./row-ids.ts";
+import type { Skip } from "./skip.ts";
 import { mergeIds } from "./sorted-ids.ts";
 
 /** Codes in memory that are more changed rows behind than this are left to the next query: reading those would take too long. */

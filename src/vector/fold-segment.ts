@@ -8,9 +8,10 @@ import { CATCH_UP_ROWS, type Plan } from "./fold-plan.ts";
 import { CHUNK_MS, damageOf, type Slices, type Work } from "./fold-slices.ts";
 import type { Generations, Segment, Unit } from "./generation.ts";
 import { ColumnReader } from "./indexed-column.ts";
-import { judge, ResidentCodes, type Skip } from "./resident-codes.ts";
+import { ResidentCodes } from "./resident-codes.ts";
 import { currentCodes, loadBits } from "./resident-column.ts";
 import { RowBlocks, type Slots } from "./row-blocks.ts";
+import { judge, type Skip } from "./skip.ts";
 
 /** Rows looked at before the clock is, and bytes of their vectors. */
 const PAGE_ROWS = 32;

@@ -5,9 +5,9 @@ import { type FoldProgress, writeSegment } from "./fold-segment.ts";
 import { CHUNK_MS, FoldLost, FoldNewer, PAUSE, Slices, type Work } from "./fold-slices.ts";
 import { encodeManifest, Generations, type LogPlace, liveRows, type Manifest, type Unit } from "./generation.ts";
 import type { IndexedColumn, StoredColumn } from "./indexed-column.ts";
-import type { Skip } from "./resident-codes.ts";
 import { currentCodes, fitSpace } from "./resident-column.ts";
 import { kindsOf, spaceBlockRows } from "./row-blocks.ts";
+import type { Skip } from "./skip.ts";
 
 /** What a fold did. */
 export interface FoldResult {

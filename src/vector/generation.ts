@@ -14,8 +14,9 @@ import {
 } from "./chunk.ts";
 import type { ColumnSpace } from "./column-space.ts";
 import type { StoredColumn } from "./indexed-column.ts";
-import type { BlockSource, Skip, StoredBlock } from "./resident-codes.ts";
+import type { BlockSource, StoredBlock } from "./resident-codes.ts";
 import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
+import type { Skip } from "./skip.ts";
 
 /**
  * What is on disk of one vector column, and how it is found.
