@@ -1,5 +1,5 @@
 import { SEQ_MAX } from "../change/log.ts";
-import { type DbLike, driverOf, type Row, type Steps } from "../driver/driver.ts";
+import { type DbLike, type Driver, driverOf, type Row, type Steps } from "../driver/driver.ts";
 import { hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { type Identity, identityOf } from "../migration/identity.ts";
 import { findTable, isBlocking, type Problem } from "../migration/installed.ts";
@@ -7,6 +7,7 @@ import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { wholeNumber } from "../query/options.ts";
 import { isSameName, namesOf } from "../schema/names.ts";
+import { codedRows } from "./coded-rows.ts";
 import { type DeliveredRecall, deliveredRecalls, isTooLow } from "./delivered-recall.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";
@@ -31,6 +32,8 @@ export interface VerifyProblem {
    * | `ID_WITHOUT_ROW` | entries of the key map that belong to no row |
    * | `KEY_NULL` | rows that cannot be indexed, because a part of their primary key is NULL |
    * | `LOG_LOST` | the log of changed vectors was emptied, cut or altered: changes may have gone by unseen |
+   * | `ROW_WITHOUT_CODE` | rows with a vector that the codes of their column know nothing of: `nearest` does not find them |
+   * | `CODE_WITHOUT_ROW` | rows that the codes know of and the table does not have, or without a vector |
    * | `HEAD_MISSING` | a vector column without its row in the table of generations |
    * | `RECALL_LOW` | approximate search finds less than is asked for, by more than 0.01 and more than chance explains |
    */
@@ -54,6 +57,8 @@ type Finding =
   | "ID_WITHOUT_ROW"
   | "KEY_NULL"
   | "LOG_LOST"
+  | "ROW_WITHOUT_CODE"
+  | "CODE_WITHOUT_ROW"
   | "HEAD_MISSING"
   | "RECALL_LOW";
 
@@ -81,15 +86,16 @@ export interface VerifyResult {
 
 /**
  * Compares a search index with its table, both ways: every row has its text in the index and nothing in the index is without a
- * row, the key map has every row and no other, tables and triggers are as the record says, and FTS5's own check finds nothing.
+ * row, the key map has every row and no other, the codes of vectors are of the rows there are, tables and triggers are as the
+ * record says, and FTS5's own check finds nothing.
  * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS`, `CASCADE_FAILS`, `TABLE_HIDDEN` and what the table itself lacks.
  *
  * Where it has vectors, queries with a recall below 1 are compared with exact ones, for rows drawn as `tune` draws them: for the
  * stored recall of the column, else for 0.95. The recall is reported, and a problem where it is more than 0.01 below what was asked.
  *
  * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
- * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words) and that of the key map (2 µs a row) are one
- * statement each: for so long they keep the event loop of a synchronous driver.
+ * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words), that of the key map (2 µs a row) and that of
+ * coded rows (1 µs a row, once codes are in memory) are one step each: for so long they keep the event loop of a synchronous driver.
  *
  * SQL: `SELECT … FROM "docs" AS r LEFT JOIN "_dv_docs_search_fts_content" AS f ON f.id = r."id" WHERE r."id" BETWEEN … AND …`,
  * `PRAGMA integrity_check("_dv_docs_search_fts")`
@@ -125,6 +131,8 @@ export async function verify(
   });
   signal?.throwIfAborted();
   await driver.run(() => checkKeysAndText(target, report));
+  await compareCodes(driver, target, report);
+  signal?.throwIfAborted();
   const recall = await deliveredRecalls({ db, driver, target, count, signal });
   for (const delivered of recall) if (isTooLow(delivered)) report.add(recallProblem(delivered));
   const problems = report.problems();
@@ -156,9 +164,9 @@ class Report {
 
   count(code: Finding, message: string, count: number, key: unknown): void {
     if (count === 0) return;
-    const known = this.#problems.get(code);
+    const known = this.#problems.get(`${code} ${message}`);
     if (known) known.count = known.count! + count;
-    else this.#problems.set(code, { code, message, count, ...(key === undefined ? {} : { key }) });
+    else this.#problems.set(`${code} ${message}`, { code, message, count, ...(key === undefined ? {} : { key }) });
   }
 
   problems(): VerifyProblem[] {
@@ -305,6 +313,25 @@ function* checkKeysAndText(target: Target, report: Report): Steps<void> {
   const damage = yield* textDamage(name);
   if (damage !== undefined) {
     report.add({ code: "TEXT_DAMAGED", message: `the text of index ${name} is damaged: ${damage}` });
+  }
+}
+
+/** The rows that codes know of, against the table. An asynchronous driver has no codes. */
+async function compareCodes(driver: Driver, target: Target, report: Report): Promise<void> {
+  if (driver.kind === "async") return;
+  const { definition } = await driver.run(() => recordedIndex(target));
+  for (const vector of definition.vectors) {
+    await driver.run(function* (snapshot) {
+      const found = yield* codedRows({ driver, definition, vector }, snapshot);
+      const parts = found && partsOf(yield* recordedIndex(target));
+      if (!parts) return;
+      const { name, table } = definition;
+      const missing = `rows of ${table} have a vector in column ${vector.column} that index ${name} knows nothing of`;
+      const key = yield* keyOf(found.firstMissing, parts.identity, definition);
+      report.count("ROW_WITHOUT_CODE", missing, found.missing, key);
+      const left = `index ${name} has codes of rows that ${table} does not have, or without a vector in column ${vector.column}`;
+      report.count("CODE_WITHOUT_ROW", left, found.left, undefined);
+    });
   }
 }
 

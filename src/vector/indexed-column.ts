@@ -79,7 +79,7 @@ export const BATCH_ROWS = 256;
 type ReadColumn = Pick<IndexedColumn, "definition" | "table" | "column" | "shape">;
 /** Ids of one statement that reads no vectors. */
 const ID_PAGE_ROWS = 256;
-/** Rows that one statement counts: each page of the table is read for it. */
+/** Rows that one statement counts, or gives the ids of: each page of the table is read for it. */
 const COUNTED_ROWS = 2048;
 /** Vectors of a sample that one statement reads, and their bytes. */
 const SAMPLE_PAGE_ROWS = 64;
@@ -127,6 +127,14 @@ export class ColumnReader {
     const { id, rows } = this.#identity;
     const sql = `SELECT ${id}, ${this.#vector} FROM ${rows} WHERE ${this.#vector} IS NOT NULL ORDER BY ${id}`;
     yield { type: "stream", sql, params: [], batchRows: BATCH_ROWS, onRows };
+  }
+
+  /** Hands over the id of every row that has one, ascending. */
+  *ids(onIds: (ids: readonly bigint[]) => void): Steps<void> {
+    const { id, rows } = this.#identity;
+    const sql = `SELECT ${id} FROM ${rows} WHERE ${this.#vector} IS NOT NULL ORDER BY ${id}`;
+    const onRows = (found: readonly Row[]) => onIds(found.map(([own]) => own as bigint));
+    yield { type: "stream", sql, params: [], batchRows: COUNTED_ROWS, onRows };
   }
 
   /** Id and value of those of up to a few hundred rows that have one, in any order. */

@@ -8,6 +8,7 @@ import {
   IndexFormatError,
   IndexMissingError,
   InvalidOptionError,
+  optimize,
   type Progress,
   rebuild,
   search,
@@ -16,6 +17,7 @@ import {
 } from "../../src/index.ts";
 import { DRIVERS, openBetterSqlite3, temporaryFolder } from "../helpers/databases.ts";
 import { DDL, docs, docsSearch, pagesSearch, ROWS } from "./app.ts";
+import { itemsSearch, openVectors } from "./vectors.ts";
 
 function open(file?: string) {
   const opened = openBetterSqlite3({}, file);
@@ -276,5 +278,69 @@ describe("refuses", () => {
     expect((await verify(db, docsSearch)).ok).toBe(true);
     client.exec("UPDATE _dv_indexes SET format = 2");
     await expect(verify(db, docsSearch)).rejects.toThrow(IndexFormatError);
+  });
+});
+
+describe("codes are compared with the rows there are", () => {
+  /** Does something on a connection that finds no trigger of ours for vectors: another has taken them out of the schema meanwhile. */
+  function untracked(client: Database.Database, file: string, sql: string): void {
+    const triggers = client
+      .prepare("SELECT * FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%_log%'")
+      .raw(true)
+      .all() as unknown[][];
+    client.unsafeMode(true);
+    client.pragma("writable_schema = ON");
+    client.exec("DELETE FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%_log%'");
+    const other = new Database(file);
+    other.exec(sql);
+    other.close();
+    const restored = client.prepare("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)");
+    for (const trigger of triggers) restored.run(...trigger);
+    client.pragma("writable_schema = OFF");
+    client.unsafeMode(false);
+  }
+
+  const columns = ["vec", "approximate", "bits"];
+
+  test.each([
+    {
+      what: "rows that came unseen",
+      sql: "INSERT INTO items (id, vec, approximate, bits) SELECT id + 5000, vec, approximate, bits FROM items WHERE id IN (7, 9)",
+      code: "ROW_WITHOUT_CODE",
+      message: (column: string) =>
+        `rows of items have a vector in column ${column} that index items_search knows nothing of`,
+      key: 5007,
+    },
+    {
+      what: "rows that went unseen",
+      sql: "DELETE FROM items WHERE id IN (7, 9)",
+      code: "CODE_WITHOUT_ROW",
+      message: (column: string) =>
+        `index items_search has codes of rows that items does not have, or without a vector in column ${column}`,
+      key: undefined,
+    },
+  ])("$what are told, and healed by rebuild", async ({ sql, code, message, key }) => {
+    const file = join(temporaryFolder(), "app.db");
+    const { client, db } = openVectors({ rows: 400, file });
+    await optimize(db, itemsSearch);
+    expect(await verify(db, itemsSearch, { recallQueries: 0 })).toMatchObject({ ok: true });
+    untracked(client, file, sql);
+    const { problems } = await verify(db, itemsSearch, { recallQueries: 0 });
+    expect(problems).toEqual(
+      columns.map((column) => ({ code, message: message(column), count: 2, ...(key && { key }) })),
+    );
+    await rebuild(db, itemsSearch);
+    expect(await verify(db, itemsSearch, { recallQueries: 0 })).toMatchObject({ ok: true, problems: [] });
+  });
+
+  test("rows that came, went, changed, hold no vector or lost it since the codes were written are none", async () => {
+    const { client, db } = openVectors({ rows: 400 });
+    client.exec("UPDATE items SET vec = x'00' WHERE id = 3; UPDATE items SET vec = 'text' WHERE id = 4");
+    await optimize(db, itemsSearch);
+    client.exec("UPDATE items SET vec = NULL WHERE id IN (3, 5); DELETE FROM items WHERE id = 6");
+    client.exec(
+      "INSERT INTO items (vec, bits) SELECT vec, x'00' FROM items WHERE id = 7; UPDATE items SET id = -1 WHERE id = 8",
+    );
+    expect(await verify(db, itemsSearch, { recallQueries: 0 })).toMatchObject({ ok: true, problems: [] });
   });
 });
