@@ -9,12 +9,12 @@ const library = [
   { find: /^drizzle-vector$/, replacement: path("./src/index.ts") },
 ];
 
-/** Where Drizzle makes no difference: kernels, codes and chunks, memory, crashes, damage, other programs, and the quality of ranking. */
+/** Where Drizzle makes no difference: kernels, codes and chunks, memory, threads, crashes, damage, other programs, and the quality of ranking. */
 const once = [
   "test/{codec,kernel,vector,model,crash,fuzz,foreign,reliability}/**",
   "test/conformance/**",
   "test/upgrade/format.test.ts",
-  "test/query/{search-hostile,recall}.test.ts",
+  "test/query/{search-hostile,recall,nearest-many-threads}.test.ts",
   "test/migration/triggers-model.test.ts",
   "test/maintenance/{tune,release}.test.ts",
   "test/cli/*.test.ts",
