@@ -39,7 +39,7 @@ export interface Configuration {
    * Threads that scan codes where `nearestMany` asks enough for more than one to pay, the app's own included: a whole number from 1
    * up, 1 for that one alone; default as many as the process has cores, 4 at most, and 1 in a worker thread. The others are shared by
    * all connections, started when they are first of use, and end when there has been nothing to do for 10 seconds, or by `release`;
-   * they never keep the process alive. They read the codes where they lie; each takes some 6 MB of its own. Answers are the same.
+   * they never keep the process alive. They read the codes where they lie; each takes some 10 MB of its own. Answers are the same.
    */
   threads?: number | undefined;
 }
