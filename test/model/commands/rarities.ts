@@ -112,14 +112,21 @@ export const rarities = {
     }
     s.ask();
   },
-  /** A trigger of this connection alone, that writes more rows. */
+  /**
+   * A trigger of this connection alone, that writes more rows. Not where a trigger of the user's may end those writes, and the temporary
+   * one with them: what that keeps from texts nothing can follow.
+   */
   temporaryTrigger: (s) => {
-    s.exec(
-      `CREATE TEMP TRIGGER IF NOT EXISTS mine AFTER UPDATE OF txt ON main.t WHEN new.u = ${s.a} AND new.txt NOT LIKE 'blue%' BEGIN UPDATE t SET v = ${vectorLiteral(s.shape, s.v)}, txt = 'blue mine' WHERE u = ${s.b}; DELETE FROM t WHERE u = ${s.b + 1}; END`,
-    );
-    s.exec(`UPDATE t SET txt = 'red ' || u WHERE u = ${s.a}`);
-    s.ask();
-    s.exec("DROP TRIGGER IF EXISTS temp.mine");
+    if (s.shape.create.some((sql) => sql.startsWith("CREATE TRIGGER"))) return;
+    try {
+      s.exec(
+        `CREATE TEMP TRIGGER IF NOT EXISTS mine AFTER UPDATE OF txt ON main.t WHEN new.u = ${s.a} AND new.txt NOT LIKE 'blue%' BEGIN UPDATE t SET v = ${vectorLiteral(s.shape, s.v)}, txt = 'blue mine' WHERE u = ${s.b}; DELETE FROM t WHERE u = ${s.b + 1}; END`,
+      );
+      s.exec(`UPDATE t SET txt = 'red ' || u WHERE u = ${s.a}`);
+      s.ask();
+    } finally {
+      s.exec("DROP TRIGGER IF EXISTS temp.mine");
+    }
   },
   /** One that ends an update behind which the row stays: SQLite runs it before all others, and vectors are followed all the same. */
   temporaryEnd: (s) => {
