@@ -3,6 +3,7 @@ import { checksumsAt } from "./checksum.ts";
 import type { RowCode } from "./coder.ts";
 import { roundUp } from "./module.ts";
 import { loadRuns, saveRuns } from "./runs.ts";
+import { SlotPool } from "./slot-pool.ts";
 
 /**
  * The runs of a block, one behind the other: groups of heads, and tails of all rows. So a chunk on disk and a slot in memory differ
@@ -70,48 +71,21 @@ export function blockRows(bytes: number): number {
 }
 
 /** Blocks of coded rows in a kernel's memory, in slots numbered from 0. */
-export class CodeBlocks {
+export class CodeBlocks extends SlotPool {
   readonly shape: BlockShape;
-  readonly arena: Arena;
   /** Rows a block has room for. */
   readonly capacity: number;
-  readonly #slotBytes: number;
-  readonly #slots: number[] = [];
-  readonly #free: number[] = [];
 
   /** @param capacity - fewer rows a block than are usual, a multiple of 4, for tests */
   constructor(shape: BlockShape, arena: Arena, capacity = blockRows(rowBytes(shape))) {
+    super(arena, roundUp(rowBytes(shape) * capacity, GROUP_ROWS * PIECE_BYTES));
     this.shape = shape;
     this.capacity = capacity;
-    this.arena = arena;
-    this.#slotBytes = roundUp(rowBytes(shape) * capacity, GROUP_ROWS * PIECE_BYTES);
   }
 
   /** Bytes a row takes in a scan. */
   get rowBytes(): number {
     return rowBytes(this.shape);
-  }
-
-  /** How many slots there are, those given back included. */
-  get slots(): number {
-    return this.#slots.length;
-  }
-
-  /** Bytes of the slots in use. */
-  get bytes(): number {
-    return (this.#slots.length - this.#free.length) * this.#slotBytes;
-  }
-
-  /** @throws {RangeError} when memory ends */
-  take(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    return this.#slots.push(this.arena.take(this.#slotBytes)) - 1;
-  }
-
-  /** Gives a slot back. */
-  free(slot: number): void {
-    this.#free.push(slot);
   }
 
   write(slot: number, row: number, { head, tail, params }: RowCode): void {
@@ -153,11 +127,6 @@ export class CodeBlocks {
   checksums(slots: readonly number[]): number[] {
     const places = slots.map((slot) => this.at(slot));
     return checksumsAt(this.arena.kernel, this.arena.buffer, places, codesBytes(this.shape, this.capacity));
-  }
-
-  /** Where a slot lies. */
-  at(slot: number): number {
-    return this.#slots[slot]!;
   }
 
   /** Where the group of a row begins. */

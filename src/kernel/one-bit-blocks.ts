@@ -3,6 +3,7 @@ import { checksumsAt } from "./checksum.ts";
 import { roundUp } from "./module.ts";
 import { loadRuns, saveRuns } from "./runs.ts";
 import { GONE } from "./scalar-one-bit.ts";
+import { SlotPool } from "./slot-pool.ts";
 
 /** How rows are turned into bits: the same numbers give the same bits. */
 export interface OneBitShape {
@@ -67,22 +68,18 @@ export function oneBitBytes(width: number, rows: number): number {
  * @see André, Kermarrec, Le Scouarnec, "Cache locality is not enough: high-performance nearest neighbor search with product
  * quantization fast scan", 2015
  */
-export class OneBitBlocks {
+export class OneBitBlocks extends SlotPool {
   readonly shape: OneBitShape;
-  readonly arena: Arena;
   /** Rows a block has room for, a multiple of 32. */
   readonly capacity: number;
-  readonly #slotBytes: number;
   readonly #centreAt: number;
-  readonly #slots: number[] = [];
-  readonly #free: number[] = [];
 
   constructor(shape: OneBitShape, arena: Arena, capacity: number) {
     const { width, centre, factors } = shape;
+    const rows = roundUp(capacity, GROUP_ROWS);
+    super(arena, oneBitRowBytes(width) * rows);
     this.shape = shape;
-    this.capacity = roundUp(capacity, GROUP_ROWS);
-    this.arena = arena;
-    this.#slotBytes = oneBitRowBytes(width) * this.capacity;
+    this.capacity = rows;
     this.#centreAt = arena.take((1 + factors.length) * width * 4);
     [centre, ...factors].forEach((values, i) => {
       new Float32Array(arena.buffer, this.#centreAt + i * width * 4, width).set(values);
@@ -91,23 +88,6 @@ export class OneBitBlocks {
 
   get rowBytes(): number {
     return oneBitRowBytes(this.shape.width);
-  }
-
-  /** Bytes of the slots in use. */
-  get bytes(): number {
-    return (this.#slots.length - this.#free.length) * this.#slotBytes;
-  }
-
-  /** @throws {RangeError} when memory ends */
-  take(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    return this.#slots.push(this.arena.take(this.#slotBytes)) - 1;
-  }
-
-  /** Gives a slot back. */
-  free(slot: number): void {
-    this.#free.push(slot);
   }
 
   /**
@@ -203,11 +183,6 @@ export class OneBitBlocks {
   checksums(slots: readonly number[]): number[] {
     const places = slots.map((slot) => this.at(slot));
     return checksumsAt(this.arena.kernel, this.arena.buffer, places, oneBitBytes(this.shape.width, this.capacity));
-  }
-
-  /** Where a slot lies. */
-  at(slot: number): number {
-    return this.#slots[slot]!;
   }
 
   #bits(slot: number): Uint8Array {
