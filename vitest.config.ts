@@ -20,16 +20,16 @@ const once = [
   "test/cli/*.test.ts",
 ];
 
+/** Real databases, and files that are written through: on a busy machine a second becomes ten. Projects do not inherit it. */
+const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+
 /** The same tests run on both lines of Drizzle; the second line lives in `test/drizzle-1.0/node_modules`. */
 export default defineConfig({
   test: {
     // The default leaves one core idle: of two, half.
     maxWorkers: "100%",
-    // Real databases, and files that are written through: on a busy machine a second becomes ten.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
     projects: [
-      { resolve: { alias: library }, test: { name: "drizzle 0.x", include: ["test/**/*.test.ts"] } },
+      { resolve: { alias: library }, test: { ...patience, name: "drizzle 0.x", include: ["test/**/*.test.ts"] } },
       {
         resolve: {
           alias: [
@@ -37,7 +37,12 @@ export default defineConfig({
             { find: /^drizzle-orm(\/.*)?$/, replacement: `${path("./test/drizzle-1.0/node_modules/drizzle-orm")}$1` },
           ],
         },
-        test: { name: "drizzle 1.0", include: ["test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...once] },
+        test: {
+          ...patience,
+          name: "drizzle 1.0",
+          include: ["test/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...once],
+        },
       },
     ],
   },
