@@ -13,6 +13,7 @@ import {
   ownerOf,
 } from "./chunk.ts";
 import type { ColumnSpace } from "./column-space.ts";
+import { countBits } from "./count-bits.ts";
 import type { StoredColumn } from "./indexed-column.ts";
 import type { BlockSource, StoredBlock } from "./resident-codes.ts";
 import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
@@ -341,7 +342,7 @@ export function liveRows(segments: readonly Segment[]): number {
   let rows = 0;
   for (const segment of segments) {
     rows += segment.rows;
-    for (const byte of segment.gone ?? []) for (let bits = byte; bits !== 0; bits &= bits - 1) rows--;
+    for (const byte of segment.gone ?? []) rows -= countBits(byte);
   }
   return rows;
 }

@@ -1,3 +1,4 @@
+import { countBits } from "./count-bits.ts";
 import type { RowIds } from "./row-ids.ts";
 
 /** Numbers in the range of ids, for each id, at most: with more the bits take more memory than they are worth. */
@@ -57,10 +58,4 @@ export interface IdRange {
   readonly most: number;
   /** How many ids there are. */
   readonly rows: number;
-}
-
-function countBits(word: number): number {
-  const pairs = word - ((word >>> 1) & 0x55555555);
-  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
-  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

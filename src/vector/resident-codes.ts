@@ -8,6 +8,7 @@ import { ScanTeam, type ScanTeamInput } from "../kernel/scan-team.ts";
 import type { ScanThread } from "../kernel/scan-threads.ts";
 import type { SpaceQuery } from "./code-space.ts";
 import type { ColumnSpace } from "./column-space.ts";
+import { countBits } from "./count-bits.ts";
 import { IdRanks } from "./id-ranks.ts";
 import type { BreathingSteps } from "./indexed-column.ts";
 import { type OneBitSpaceQuery, oneBitQuery } from "./one-bit-space.ts";
@@ -249,7 +250,7 @@ export class ResidentCodes {
     this.#idBytes += block.ids.bytes;
     this.#segments.at(-1)!.to++;
     this.#rows += block.count;
-    this.#gone += countBits(block.gone);
+    for (const byte of block.gone) this.#gone += countBits(byte);
   }
 
   /**
@@ -681,10 +682,4 @@ export class ResidentCodes {
 
 function isGone({ gone }: Block, row: number): boolean {
   return (gone[row >> 3]! & (1 << (row & 7))) !== 0;
-}
-
-function countBits(bytes: Uint8Array): number {
-  let bits = 0;
-  for (const byte of bytes) for (let rest = byte; rest !== 0; rest &= rest - 1) bits++;
-  return bits;
 }
