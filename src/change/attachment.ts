@@ -70,8 +70,12 @@ function* numberOf(sql: string): Steps<string> {
 /** Whether temporary tables stand in the place of others, or did when these were found. */
 function* isHiding(attachments: readonly Attachment[]): Steps<boolean> {
   if (attachments.some(({ problems }) => problems.some(isHidden))) return true;
+  return yield* isAnyHidden(attachments.map(({ record }) => record.table));
+}
+
+/** Whether temporary tables or views of this connection stand in the place of one of these, or of one of ours. */
+export function* isAnyHidden(tables: readonly string[]): Steps<boolean> {
   const temporary: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
-  const tables = attachments.map(({ record }) => record.table);
   return tables.some((table) => hiddenProblems(temporary as unknown as Temporary[], table).length > 0);
 }
 

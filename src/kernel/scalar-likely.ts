@@ -51,9 +51,9 @@ export function scalarLikely(memory: ScalarMemory, settle: (bits: number) => num
     for (const one of bests) wait(one);
     flush();
     const looked = new Set(bests);
-    for (const [i, one] of listed.entries()) {
+    for (const one of listed) {
       // The threshold of a moment ago: it is read anew only when rows have been looked at.
-      if (!looked.has(one) && !(one.upper < float(bits))) wait(listed[i]!);
+      if (!looked.has(one) && !(one.upper < float(bits))) wait(one);
     }
     flush();
     memory.view.setInt32(bits + 12, 0, true);

@@ -1,5 +1,5 @@
+import { isAnyHidden } from "../change/attachment.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
-import { hiddenProblems, TEMPORARY, type Temporary } from "../migration/installed.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
@@ -145,7 +145,6 @@ export class Slices {
     const { attachment, table } = this.column;
     const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
     if (String(row?.[0]) !== attachment.schemaVersion) return false;
-    const temporary: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
-    return hiddenProblems(temporary as unknown as Temporary[], table.name).length === 0;
+    return !(yield* isAnyHidden([table.name]));
   }
 }

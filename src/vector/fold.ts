@@ -1,7 +1,7 @@
 import type { Steps } from "../driver/driver.ts";
 import { CHUNK_FORMAT, ChunkDamage, LogDamage, PAYLOAD_BYTES } from "./chunk.ts";
 import { CATCH_UP_ROWS, changedRows, type KnownSpace, planSegments, soundGeneration } from "./fold-plan.ts";
-import { type FoldProgress, writeSegment } from "./fold-segment.ts";
+import { type FoldProgress, type SegmentInput, writeSegment } from "./fold-segment.ts";
 import { CHUNK_MS, FoldLost, FoldNewer, PAUSE, Slices, type Work } from "./fold-slices.ts";
 import { encodeManifest, Generations, type LogPlace, liveRows, type Manifest, type Unit } from "./generation.ts";
 import type { IndexedColumn, StoredColumn } from "./indexed-column.ts";
@@ -22,15 +22,13 @@ export interface FoldResult {
   readonly damage: ChunkDamage | undefined;
 }
 
-export interface FoldOptions {
+export interface FoldOptions extends Pick<SegmentInput, "isCounted"> {
   /** A slice ends at the next opportunity after so long. */
   readonly sliceMs: number;
   /** Whether all is written into one segment, unless it is already, and with a new model where the column has outgrown its own. */
   readonly isWhole: boolean;
   /** Whether every chunk is looked at, and all is written anew where one is damaged. */
   readonly isChecked: boolean;
-  /** Whether `progress` has to tell how many rows there will be. Default false. */
-  readonly isCounted?: boolean;
   /** Fewer rows of the log than this are not worth it, unless what is on disk is of no use. Default 1. */
   readonly leastChanges?: number;
 }
