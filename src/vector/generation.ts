@@ -71,13 +71,6 @@ export interface Head {
 
 const SKIPS: readonly Skip[] = ["wrongLength", "notFinite", "notAVector"];
 
-/**
- * Bytes of chunks for each element of a throwaway array. As in driver/better-sqlite3.ts, it fills V8's nursery in time: chunks that
- * a search reads from disk lie outside of it, and would else be freed by collections of the whole heap, for a quarter of its time.
- */
-const BALLAST = 96;
-let ballast: number[] = [];
-
 /** The chunks of one column. */
 export class Generations {
   readonly column: StoredColumn;
@@ -240,8 +233,6 @@ export class Generations {
       throw new ChunkDamage(`part ${part} of generation ${generation} lies on damaged pages of the database`);
     }
     const bytes = row?.[0];
-    ballast.length = 0;
-    if (bytes instanceof Uint8Array) ballast = new Array(Math.floor(bytes.length / BALLAST)).fill(0);
     return bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
   }
 }

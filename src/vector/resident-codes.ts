@@ -2,6 +2,7 @@ import type { Steps } from "../driver/driver.ts";
 import { checksum } from "../kernel/checksum.ts";
 import { type CodeKernel, codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
+import { freeBytes, freeBytesSoon } from "../kernel/free-bytes.ts";
 import { oneBitRowBytes } from "../kernel/one-bit-blocks.ts";
 import { Scan, type ScanBlock, type ScanFound, type ScanInput } from "../kernel/scan.ts";
 import { ScanTeam, type ScanTeamInput } from "../kernel/scan-team.ts";
@@ -260,6 +261,8 @@ export class ResidentCodes {
    */
   *loadStored(kind: CodeKind, read: ReadCodes, hasRoom: () => boolean): BreathingSteps<void> {
     const blocks = this.#blocks.filter(({ slots }) => slots[kind] === undefined);
+    // The last chunk of a group goes after the next has been read: malloc keeps the room below it, instead of giving it back in between.
+    let last: StoredCodes | undefined;
     for (let from = 0, isFull = false; from < blocks.length && !isFull; from += READ_BLOCKS) {
       const group: Block[] = [];
       const slots: number[] = [];
@@ -270,7 +273,10 @@ export class ResidentCodes {
           group.push(block);
           slots.push(this.#codes.take(kind));
         }
-        yield* this.#fill(kind, slots, group, read);
+        const stored = yield* this.#fill(kind, slots, group, read);
+        if (last) freeBytes(last.payload);
+        last = stored.pop();
+        for (const { payload } of stored) freeBytes(payload);
       } catch (error) {
         for (const slot of slots) this.#codes.free(kind, slot);
         throw error;
@@ -280,6 +286,7 @@ export class ResidentCodes {
       });
       yield;
     }
+    if (last) freeBytes(last.payload);
     this.#deferred.delete(kind);
   }
 
@@ -290,6 +297,7 @@ export class ResidentCodes {
         if (slots[kind] !== undefined) continue;
         const { payload, check } = yield* read(source!, kind);
         check(checksum(payload));
+        freeBytesSoon(payload);
       }
     }
   }
@@ -511,7 +519,7 @@ export class ResidentCodes {
           if (isLost()) return scan;
           const group = streamed.slice(from, from + READ_BLOCKS);
           const blocks = group.map(([block]) => block);
-          yield* this.#fill(kind, visiting, blocks, read);
+          for (const { payload } of yield* this.#fill(kind, visiting, blocks, read)) freeBytesSoon(payload);
           scan.blocks(group.map(([, rows], i) => ({ ...rows, [kind]: visiting[i] })));
         }
       } while (scan.again());
@@ -574,11 +582,11 @@ export class ResidentCodes {
   }
 
   /**
-   * Reads codes of blocks into slots.
+   * Reads codes of blocks into slots, and returns them as they were stored.
    *
    * @throws where they are not sound: what the slots then hold must not be looked at
    */
-  *#fill(kind: CodeKind, slots: readonly number[], blocks: readonly Block[], read: ReadCodes): Steps<void> {
+  *#fill(kind: CodeKind, slots: readonly number[], blocks: readonly Block[], read: ReadCodes): Steps<StoredCodes[]> {
     const stored: StoredCodes[] = [];
     for (const { source } of blocks) stored.push(yield* read(source!, kind));
     const saved = blocks.map(({ count: rows }, i) => ({ slot: slots[i]!, rows, bytes: stored[i]!.payload }));
@@ -588,6 +596,7 @@ export class ResidentCodes {
     blocks.forEach(({ gone }, i) => {
       this.#eraseGone({ codes: undefined, bits: undefined, [kind]: slots[i]! }, gone);
     });
+    return stored;
   }
 
   #eraseGone(slots: Slots, gone: Uint8Array): void {
