@@ -1,4 +1,5 @@
 import { fillPlaceholders } from "drizzle-orm";
+import { eponymous } from "../migration/sql-text.ts";
 import type {
   BuiltSelect,
   DbLike,
@@ -155,6 +156,9 @@ function rowsOf({ rows }: { rows: ArrayLike<unknown>[] }): Row[] {
 
 async function isInMemory(client: Client): Promise<boolean> {
   // An empty file name also stands for a temporary database, which is as private to its connection.
-  const { rows } = await client.execute({ sql: "select file from pragma_database_list where name = 'main'", args: [] });
+  const { rows } = await client.execute({
+    sql: `select file from ${eponymous("pragma_database_list")} where name = 'main'`,
+    args: [],
+  });
   return rows.length > 0 && (rows[0]![0] === "" || rows[0]![0] === null);
 }

@@ -7,7 +7,7 @@ import { CodesMissingError, IndexDetachedError, TooFewRowsError } from "../error
 import { squaredNorm } from "../metric/reference.ts";
 import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { type Chosen, findNearest, findNearestMany } from "../query/find-nearest.ts";
 import { compareKeys } from "../query/key.ts";
 import { NearestRequest } from "../query/nearest-request.ts";
@@ -116,7 +116,7 @@ export function* drawQueries(
     });
   if (seen <= limit) throw tooFew(`more than ${limit} rows with a vector, so that something can be missed`, seen);
   const keys = definition.key.columns.map((part) => `r.${identifier(part)}`).join(", ");
-  const sql = `SELECT ${column}, ${keys} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) ORDER BY ${id}`;
+  const sql = `SELECT ${column}, ${keys} FROM ${rows} WHERE ${id} IN (SELECT value FROM ${JSON_EACH}(?)) ORDER BY ${id}`;
   const found: Row[] = yield { type: "rows", sql, params: [`[${drawn.join(",")}]`] };
   const queries = found.flatMap(([blob, ...key]) => {
     const decoded = codecOf(vector.element).decode(blob as Uint8Array);

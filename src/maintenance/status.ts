@@ -4,7 +4,7 @@ import { hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, findTable, type Installed, type InstalledIndex, problemsOf } from "../migration/installed.ts";
 import type { Manager } from "../migration/objects.ts";
 import { storedRecallIn } from "../migration/settings.ts";
-import { identifier, literal } from "../migration/sql-text.ts";
+import { eponymous, identifier, literal } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName, namesOf, type TableKind, tableNameOf } from "../schema/names.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
@@ -258,12 +258,12 @@ function* bytesOf(index: string): Steps<IndexStatus["bytes"]> {
   const own = [...Object.entries(tables).map(([kind, name]) => [name, kind as TableKind] as const), ...parts];
   const values = own.map(([name, kind]) => `(${literal(name)}, ${literal(kind)})`).join(", ");
   // Indexes count for their table; CROSS JOIN, so that dbstat reads the pages of one name at a time.
-  const sql = `SELECT t.column2, sum(s.pgsize) FROM (VALUES ${values}) AS t CROSS JOIN sqlite_master AS m ON m.tbl_name = t.column1 COLLATE NOCASE CROSS JOIN dbstat AS s ON s.name = m.name AND s.aggregate = 1 WHERE m.rootpage > 0 GROUP BY 1`;
+  const sql = `SELECT t.column2, sum(s.pgsize) FROM (VALUES ${values}) AS t CROSS JOIN sqlite_master AS m ON m.tbl_name = t.column1 COLLATE NOCASE CROSS JOIN ${eponymous("dbstat")} AS s ON s.name = m.name AND s.aggregate = 1 WHERE m.rootpage > 0 GROUP BY 1`;
   try {
     const rows: Row[] = yield { type: "rows", sql, params: [] };
     return Object.fromEntries(rows.map(([kind, bytes]) => [String(kind), Number(bytes)]));
   } catch (error) {
-    if (/no such (table|module): dbstat/.test(damageIn(error))) return null;
+    if (/no such (table|module): .*dbstat/.test(damageIn(error))) return null;
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { foldName, isSameName, namesOf, ownerOf, PREFIX, REGISTRY } from "../sch
 import { FORMAT_VERSION, hashOf, type IndexDefinition } from "./definition.ts";
 import { failingCascades, type SchemaRow } from "./failures.ts";
 import { type DbObject, type Manager, objectsOf } from "./objects.ts";
-import { identifier, isSameSql, literal } from "./sql-text.ts";
+import { eponymous, identifier, isSameSql, literal } from "./sql-text.ts";
 import { type ColumnRow, factsOf, type TableFacts, type UniqueRow } from "./table-facts.ts";
 import { type TriggerInFront, triggersInFront } from "./trigger-order.ts";
 
@@ -106,11 +106,11 @@ export function findIndex({ indexes }: Installed, name: string): InstalledIndex 
 }
 
 function columnsSql(names: string): string {
-  return `SELECT t.column1, c.name, c.type, c.pk, c.hidden, iif(c."notnull", c.dflt_value, NULL) FROM (VALUES ${names}) AS t JOIN pragma_table_xinfo(t.column1, 'main') AS c ORDER BY t.column1, c.cid`;
+  return `SELECT t.column1, c.name, c.type, c.pk, c.hidden, CASE WHEN c."notnull" THEN c.dflt_value END FROM (VALUES ${names}) AS t JOIN ${eponymous("pragma_table_xinfo")}(t.column1, 'main') AS c ORDER BY t.column1, c.cid`;
 }
 
 function uniquesSql(names: string): string {
-  return `SELECT t.column1, l.name, l.origin, x.name, x.coll FROM (VALUES ${names}) AS t JOIN pragma_index_list(t.column1, 'main') AS l JOIN pragma_index_xinfo(l.name, 'main') AS x WHERE l."unique" AND x.key ORDER BY t.column1, l.name, x.seqno`;
+  return `SELECT t.column1, l.name, l.origin, x.name, x.coll FROM (VALUES ${names}) AS t JOIN ${eponymous("pragma_index_list")}(t.column1, 'main') AS l JOIN ${eponymous("pragma_index_xinfo")}(l.name, 'main') AS x WHERE l."unique" AND x.key ORDER BY t.column1, l.name, x.seqno`;
 }
 
 function indexesOf(master: readonly SchemaRow[], records: readonly SqlRow[]): InstalledIndex[] {

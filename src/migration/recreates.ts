@@ -1,4 +1,5 @@
 import type { ReplayDatabase } from "./replay.ts";
+import { eponymous } from "./sql-text.ts";
 import { splitStatements } from "./statements.ts";
 
 /** A foreign key of rows that a recreate of the table they refer to puts at risk. */
@@ -30,7 +31,7 @@ export function endangeredBy(sql: string, before: Pick<ReplayDatabase, "rows">):
 }
 
 const REFERENCES = `SELECT DISTINCT m.name, f.on_delete
-  FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+  FROM sqlite_master m JOIN ${eponymous("pragma_foreign_key_list")}(m.name) f
   WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE ORDER BY m.rowid`;
 
 const CREATE_NEW = /^create\s+table\s+[`"]?__new_([^`"\s(]+)/i;

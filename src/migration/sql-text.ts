@@ -10,6 +10,19 @@ export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/**
+ * A table-valued function of SQLite's own as SQL: `"_dv".pragma_table_xinfo`. By its bare name a table or a view of the user's that
+ * is called so would be found first, in any schema, and so would a CTE around a query of ours. With a schema in front SQLite
+ * looks for a table in that one alone and then for the function, whichever schema it is; in this one there are no tables, because
+ * nobody attaches a database by that name. (Found so with SQLite 3.36 to 3.54, although its documentation knows such functions
+ * in `main` only.) Triggers may not name a schema.
+ */
+export function eponymous(name: string): string {
+  return `"_dv".${name}`;
+}
+
+export const JSON_EACH = eponymous("json_each");
+
 /** A statement cut at white space and comments. `word` holds keywords, numbers and bare names alike. */
 export interface Token {
   readonly kind: "word" | "quoted" | "string" | "sign";

@@ -1,5 +1,5 @@
 import type { RowsStep } from "../driver/driver.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 
 /** Texts of so few terms are searched as they are, however common their words. */
@@ -31,7 +31,7 @@ export function countStep(index: string, terms: readonly string[]): RowsStep {
   const ids = identifier(`${fts}_docsize`);
   return {
     type: "rows",
-    sql: `select (select json_array(count(*), max("_dv_id")) from (${first})), (select min(id) from ${ids}), (select max(id) from ${ids}) from json_each(?) "_dv_term" order by "_dv_term"."key"`,
+    sql: `select (select json_array(count(*), max("_dv_id")) from (${first})), (select min(id) from ${ids}), (select max(id) from ${ids}) from ${JSON_EACH}(?) "_dv_term" order by "_dv_term"."key"`,
     params: [JSON.stringify(terms)],
   };
 }

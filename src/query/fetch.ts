@@ -2,6 +2,7 @@ import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-
 import { describe } from "../codec/codec.ts";
 import type { DbLike, PreparedSelect, Row, SelectBuilder, SelectStep } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
+import { JSON_EACH } from "../migration/sql-text.ts";
 import { configOf } from "../schema/vector-column.ts";
 import { keyPart, keysForm, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
@@ -83,7 +84,7 @@ function isField(value: unknown): boolean {
  * The select that reads hits by key, in the order of the keys, mapped by Drizzle. The keys travel as one JSON parameter, so
  * its text is the same for any number of hits.
  *
- * SQL: `select … from "docs" inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?)) "_dv_hit"
+ * SQL: `select … from "docs" inner join (select "key" as "_dv_rank", "value" as "_dv_key" from "_dv".json_each(?)) "_dv_hit"
  * on "docs"."id" = "_dv_hit"."_dv_key" order by "_dv_hit"."_dv_rank"`
  */
 export function hitsSelect(db: DbLike, keyed: KeyedTable, fields: Fields, candidates: readonly Keyed[]): SelectBuilder {
@@ -94,7 +95,7 @@ export function hitsSelect(db: DbLike, keyed: KeyedTable, fields: Fields, candid
 
 /** The same in any order. The rank, from 0, tells which is which. */
 export function keyedSelect(db: DbLike, { table, key }: KeyedTable, fields: Fields, candidates: readonly Keyed[]) {
-  const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from json_each(${sql.placeholder(KEYS)})) "_dv_hit"`;
+  const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from ${sql.raw(JSON_EACH)}(${sql.placeholder(KEYS)})) "_dv_hit"`;
   const keys = candidates.map((candidate) => candidate.key);
   const on = sql.join(
     key.map((part, i) => sql`${part} = ${keyPart(sql`"_dv_hit"."_dv_key"`, i, key.length, keys)}`),

@@ -4,6 +4,7 @@ import { integer, real, type SQLiteColumn, sqliteTable } from "drizzle-orm/sqlit
 import { describe } from "../codec/codec.ts";
 import type { DbLike, Row } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
+import { JSON_EACH } from "../migration/sql-text.ts";
 import type { Fields } from "./fetch.ts";
 import { keyPart, keysToJson } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
@@ -40,7 +41,7 @@ export type RankedColumn<TName extends string> = SQLiteColumn<{
 /**
  * Hits as a typed subquery over one JSON parameter.
  *
- * SQL: `select json_extract("value", '$[0]') as "distance", "key" + 1 as "rank", json_extract("value", '$[1]') as "id" from json_each(?)`
+ * SQL: `select json_extract("value", '$[0]') as "distance", "key" + 1 as "rank", json_extract("value", '$[1]') as "id" from "_dv".json_each(?)`
  *
  * @param measure - the name of the number each hit carries
  * @param selected - the search's own fields: key columns among them keep the names they have there, too
@@ -74,7 +75,7 @@ export function hitsSubquery(
   const list = sql.join([sql`"key" + 1 as "rank"`, sql`${part(0)} as ${sql.identifier(measure)}`, ...parts], sql`, `);
   const fields = { ...Object.fromEntries(keyFields), rank: ranked.rank, [measure]: ranked[measure] };
   return new Proxy(
-    new Subquery(sql`select ${list} from json_each(${json})`, fields, alias),
+    new Subquery(sql`select ${list} from ${sql.raw(JSON_EACH)}(${json})`, fields, alias),
     new SelectionProxyHandler({ alias, sqlAliasedBehavior: "alias", sqlBehavior: "error" }) as ProxyHandler<Subquery>,
   );
 }

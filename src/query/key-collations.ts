@@ -1,4 +1,5 @@
 import type { Row, Steps } from "../driver/driver.ts";
+import { eponymous } from "../migration/sql-text.ts";
 import type { Collation } from "./key.ts";
 import { isInteger, type KeyedTable } from "./keyed-table.ts";
 
@@ -6,14 +7,14 @@ import { isInteger, type KeyedTable } from "./keyed-table.ts";
 export function* keyCollations({ key, name }: KeyedTable): Steps<Collation[]> {
   if (key.every(isInteger)) return [];
   // A temporary view in the place of the table has no key of its own: its columns compare as those of the table do.
-  const found = yield* indexedBy(name, "pragma_index_list(?)");
-  return found.length > 0 ? found : yield* indexedBy(name, "pragma_index_list(?, 'main')");
+  const found = yield* indexedBy(name, `${eponymous("pragma_index_list")}(?)`);
+  return found.length > 0 ? found : yield* indexedBy(name, `${eponymous("pragma_index_list")}(?, 'main')`);
 }
 
 function* indexedBy(table: string, indexes: string): Steps<Collation[]> {
   const rows: Row[] = yield {
     type: "rows",
-    sql: `select x.coll from ${indexes} l, pragma_index_xinfo(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
+    sql: `select x.coll from ${indexes} l, ${eponymous("pragma_index_xinfo")}(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
     params: [table],
   };
   return rows.map(([collation]) => String(collation).toUpperCase());

@@ -3,7 +3,7 @@ import { casingOf } from "../driver/casing.ts";
 import type { BuiltSelect, DbLike, Driver, QueryStep, Row, Steps } from "../driver/driver.ts";
 import { columnName } from "../migration/definition.ts";
 import { collate, identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { isSameName, tableNameOf } from "../schema/names.ts";
 import type { IndexedColumn } from "../vector/indexed-column.ts";
 import type { Selection } from "../vector/selection.ts";
@@ -106,7 +106,7 @@ export class Matching {
     // Rows without a vector have no code.
     const { column } = this.#input;
     const { id, rows } = identityOf(column.definition, column.table);
-    const sql = `SELECT 1 FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND r.${identifier(column.column)} IS NOT NULL LIMIT 1`;
+    const sql = `SELECT 1 FROM ${rows} WHERE ${id} IN (SELECT value FROM ${JSON_EACH}(?)) AND r.${identifier(column.column)} IS NOT NULL LIMIT 1`;
     for (let i = 0; i < unknown.length; i += UNKNOWN_ROWS) {
       const ids = `[${unknown.slice(i, i + UNKNOWN_ROWS).join(",")}]`;
       const found: Row[] = yield { type: "rows", sql, params: [ids] };
@@ -137,7 +137,7 @@ export class Matching {
     const { key, table } = keyed;
     const { definition, table: facts } = column;
     const selected = (id: SQL) => ({ id: areSome ? id : sql`group_concat(${id})` });
-    const given = sql`(select value from json_each(${sql.placeholder(IDS)}))`;
+    const given = sql`(select value from ${sql.raw(JSON_EACH)}(${sql.placeholder(IDS)}))`;
     const isAsked = (id: SQL) => (areSome ? sql`${id} in ${given}` : undefined);
     if (definition.key.isRowid) {
       return db

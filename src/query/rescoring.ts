@@ -2,7 +2,7 @@ import { vectorBytes } from "../codec/codec.ts";
 import type { Row, Steps } from "../driver/driver.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import { identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import type { IndexedColumn } from "../vector/indexed-column.ts";
 import type { Survivor } from "../vector/resident-codes.ts";
 import type { NearestRequest } from "./nearest-request.ts";
@@ -39,7 +39,7 @@ export function vectorsSql({ definition, table, column }: IndexedColumn, keys: r
   const { id, rows, map } = identityOf(definition, table);
   const parts = map ? keys.map((name) => `r.${identifier(name)}`) : [];
   const selected = [id, `r.${identifier(column)}`, ...parts].join(", ");
-  return `SELECT ${selected} FROM json_each(?) AS j CROSS JOIN ${rows} WHERE ${id} = j.value`;
+  return `SELECT ${selected} FROM ${JSON_EACH}(?) AS j CROSS JOIN ${rows} WHERE ${id} = j.value`;
 }
 
 /** Survivors whose vectors are read by one statement. */

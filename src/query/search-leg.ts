@@ -2,7 +2,7 @@ import { type Placeholder, type SQL, sql } from "drizzle-orm";
 import type { BuiltSelect, DbLike, Driver, Row, SelectBuilder, Step, Steps } from "../driver/driver.ts";
 import { IndexDamagedError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 import { type Match, type MatchOptions, matchOf } from "../text/match.ts";
@@ -405,7 +405,7 @@ export class TextLeg {
   /** The ids of rows whose keys the placeholder holds as JSON. */
   #idsOf(keys: readonly Row[]): SQL {
     const { key } = this.#input.keyed;
-    const asked = sql`json_each(${sql.placeholder(OTHERS)}) "_dv_json"`;
+    const asked = sql`${sql.raw(JSON_EACH)}(${sql.placeholder(OTHERS)}) "_dv_json"`;
     const parts = key.map((_, i) => keyPart(sql`"_dv_json"."value"`, i, key.length, keys));
     if (this.declared.key.isRowid) return sql`select ${parts[0]} from ${asked}`;
     const isKey = sql.join(

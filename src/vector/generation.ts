@@ -1,6 +1,6 @@
 import type { Row, Steps } from "../driver/driver.ts";
 import { checksum, isAscending } from "../kernel/checksum.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { tableNameOf } from "../schema/names.ts";
 import {
   CHUNK_FORMAT,
@@ -202,7 +202,7 @@ export class Generations {
   /** Deletes up to `most` chunks that are of none of these units; tells whether they were all there are. */
   *clean(units: readonly bigint[], most: number): Steps<boolean> {
     const kept = `[${units.join(",")}]`;
-    const sql = `DELETE FROM ${this.#chunks} WHERE rowid IN (SELECT rowid FROM ${this.#chunks} WHERE "column" = ? AND generation NOT IN (SELECT value FROM json_each(?)) LIMIT ${most}) RETURNING 1`;
+    const sql = `DELETE FROM ${this.#chunks} WHERE rowid IN (SELECT rowid FROM ${this.#chunks} WHERE "column" = ? AND generation NOT IN (SELECT value FROM ${JSON_EACH}(?)) LIMIT ${most}) RETURNING 1`;
     const deleted: Row[] = yield { type: "rows", sql, params: [this.column.column, kept] };
     return deleted.length < most;
   }

@@ -5,7 +5,7 @@ import type { Row, Step, Steps } from "../driver/driver.ts";
 import type { Metric } from "../metric/metric.ts";
 import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
 import { type Identity, identityOf } from "../migration/identity.ts";
-import { identifier } from "../migration/sql-text.ts";
+import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 
 /** A vector column of an index that follows every write. */
@@ -140,7 +140,7 @@ export class ColumnReader {
   /** Id and value of those of up to a few hundred rows that have one, in any order. */
   *some(ids: readonly bigint[]): Steps<readonly Row[]> {
     const { id, rows } = this.#identity;
-    const sql = `SELECT ${id}, ${this.#vector} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND ${this.#vector} IS NOT NULL`;
+    const sql = `SELECT ${id}, ${this.#vector} FROM ${rows} WHERE ${id} IN (SELECT value FROM ${JSON_EACH}(?)) AND ${this.#vector} IS NOT NULL`;
     return yield { type: "rows", sql, params: [`[${ids.join(",")}]`] };
   }
 
@@ -237,7 +237,7 @@ export class ColumnReader {
   /** For each place the first id from there on, wherever that is; NULL behind the last. */
   *#firstFrom(places: readonly Gap[]): Steps<(bigint | null)[]> {
     const { id, ids } = this.#identity;
-    const sql = `SELECT (SELECT ${id} FROM ${ids} WHERE ${id} >= p.value ORDER BY ${id} LIMIT 1) FROM json_each(?) AS p ORDER BY p.key`;
+    const sql = `SELECT (SELECT ${id} FROM ${ids} WHERE ${id} >= p.value ORDER BY ${id} LIMIT 1) FROM ${JSON_EACH}(?) AS p ORDER BY p.key`;
     const rows: Row[] = yield { type: "rows", sql, params: [`[${places.map(([from]) => from).join(",")}]`] };
     return rows.map(([first]) => first as bigint | null);
   }
@@ -245,7 +245,7 @@ export class ColumnReader {
   /** Those of the ids whose rows have a value. */
   *#withValue(wanted: readonly bigint[]): Steps<bigint[]> {
     const { id, rows } = this.#identity;
-    const sql = `SELECT ${id} FROM ${rows} WHERE ${id} IN (SELECT value FROM json_each(?)) AND ${this.#vector} IS NOT NULL ORDER BY ${id}`;
+    const sql = `SELECT ${id} FROM ${rows} WHERE ${id} IN (SELECT value FROM ${JSON_EACH}(?)) AND ${this.#vector} IS NOT NULL ORDER BY ${id}`;
     const found: Row[] = yield { type: "rows", sql, params: [`[${wanted.join(",")}]`] };
     return found.map(([row]) => row as bigint);
   }

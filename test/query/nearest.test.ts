@@ -212,7 +212,7 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
         /^select "id", "embedding" from "docs" where \(.*"embedding" is not null.* and .*"course" = \?\)+$/,
       ),
       fetchSql: expect.stringContaining(
-        'inner join (select "key" as "_dv_rank", "value" as "_dv_key" from json_each(?))',
+        'inner join (select "key" as "_dv_rank", "value" as "_dv_key" from "_dv".json_each(?))',
       ),
       rowsScanned: 3,
       rowsInDoubt: 0,

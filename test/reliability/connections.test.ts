@@ -191,6 +191,29 @@ test("63: a function in the place of random(), from which nonces are drawn, cost
   expectAnswers(other, APPS.integer);
 });
 
+describe.each(APP_NAMES)("63: functions of the program in the place of SQLite's own, %s keys", (name) => {
+  const FUNCTIONS = "abs,changes,char,concat,glob,ifnull,iif,instr,json,json_array,last_insert_rowid,length,like,lower";
+  const MORE = "match,nullif,printf,quote,replace,round,sqlite_version,substr,typeof,upper,bm25,highlight,snippet,rank";
+  const AGGREGATES = "avg,count,json_group_array,max,min,sum,total";
+
+  test.each([4, null, "x", 0])("that give %j cost no answer, before the first question and after it", (value) => {
+    const replace = (client: Database.Database) => {
+      for (const name of `${FUNCTIONS},${MORE}`.split(",")) client.function(name, { varargs: true }, () => value);
+      for (const name of AGGREGATES.split(",")) {
+        client.aggregate(name, { varargs: true, start: () => value, step: () => value });
+      }
+    };
+    const file = fileOf(name, "wal");
+    const early = open(file);
+    replace(early.client);
+    expectAnswers(early, APPS[name]);
+    const late = open(file);
+    expectAnswers(late, APPS[name]);
+    replace(late.client);
+    expectAnswers(late, APPS[name]);
+  });
+});
+
 test("53: half-way through the rows that a write returns, all that it has written is seen", () => {
   for (const isUnsafe of [false, true]) {
     const { client, db } = open(fileOf("integer", "wal"));

@@ -38,6 +38,15 @@ test("no name gets into SQL but through identifier() or literal(), and no value 
   expect(names.flatMap((name) => faultsIn(name, readFileSync(new URL(name, SOURCES), "utf8")))).toEqual([]);
 });
 
+/** A table, view or CTE of the user's by that name would be read in its place: `eponymous` names them. */
+const BARE = /(\b(from|join|FROM|JOIN)|,)\s+(json_each|json_tree|pragma_\w+|dbstat|fts5vocab|generate_series)\b/;
+
+test("SQLite's table-valued functions are named by eponymous()", () => {
+  const names = (readdirSync(SOURCES, { recursive: true }) as string[]).filter((name) => name.endsWith(".ts"));
+  expect(names.filter((name) => BARE.test(readFileSync(new URL(name, SOURCES), "utf8")))).toEqual([]);
+  expect("SELECT 1 FROM t JOIN json_each(?)").toMatch(BARE);
+});
+
 test("such a name would be found", () => {
   const [opening, closing] = ["${", "}"];
   const code = [
