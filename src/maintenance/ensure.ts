@@ -136,9 +136,10 @@ function declarationsIn(indexes: unknown): SearchIndex<any, any, any>[] {
     });
   }
   const values: unknown[] = Object.values(indexes);
-  const stranger = Array.isArray(indexes) ? values.find((value) => !isSearchIndex(value)) : undefined;
-  if (stranger !== undefined) {
-    throw new InvalidOptionError({ subject: "indexes", expected: "a searchIndex", got: describe(stranger) });
+  // What a circular import hides is undefined, and must not go unnoticed.
+  const strangers = Array.isArray(indexes) ? values.filter((value) => !isSearchIndex(value)) : [];
+  if (strangers.length > 0) {
+    throw new InvalidOptionError({ subject: "indexes", expected: "a searchIndex", got: describe(strangers[0]) });
   }
   // A schema may export one index under two names.
   return [...new Set(values.filter(isSearchIndex))];

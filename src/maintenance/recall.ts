@@ -1,5 +1,5 @@
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { attachmentNamed, attachmentsOf } from "../change/attachment.ts";
+import { attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { codecOf, vectorBytes } from "../codec/codec.ts";
 import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
@@ -60,8 +60,8 @@ export function* readyColumn({ driver, definition, vector }: Measured, snapshot:
     throw new IndexDetachedError({
       subject: name,
       expected: "an index that follows every write",
-      got: attachment?.problems.map(({ message }) => message).join("; ") || "one that cannot be read",
-      hint: `Run "drizzle-vector rebuild ${name}" to repair it.`,
+      got: attachment?.problems.map(({ message }) => message).join("; ") || "one that is gone",
+      hint: attachment ? remedyOf(attachment) : `Run "drizzle-vector rebuild ${name}" to repair it.`,
     });
   }
   const { connection } = driver;

@@ -105,7 +105,11 @@ function score(rows: readonly Row[], { request, scorer, nearest, found, wrong }:
     const distance = distances[i]!;
     // The distance is finite exactly when the stored vector is.
     if (!Number.isFinite(distance)) found.rowsSkipped.notFinite++;
-    else if (distance <= nearest.bound) nearest.offer(distance, keyOf(request, fitting[i]!));
+    else if (distance <= nearest.bound) {
+      const key = keyOf(request, fitting[i]!);
+      // A NULL, which SQLite allows in keys without NOT NULL, names no row that could be read again; an index knows none either.
+      if (!key.includes(null)) nearest.offer(distance, key);
+    }
   }
   found.rowsScanned += rows.length;
   found.bytesRead += blobs.length * wrong.expectedBytes;

@@ -1,10 +1,10 @@
 import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import type { DbLike, PreparedSelect, Row, SelectBuilder, SelectStep } from "../driver/driver.ts";
-import { InvalidOptionError } from "../errors.ts";
+import { InvalidOptionError, UnsupportedKeyError } from "../errors.ts";
 import { JSON_EACH } from "../migration/sql-text.ts";
 import { configOf } from "../schema/vector-column.ts";
-import { keyPart, keysForm, keysToJson } from "./key.ts";
+import { keyPart, keysForm, keysToJson, plainKey } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
 
 /** A row that was found, by its primary key. */
@@ -136,12 +136,17 @@ function preparedSelect(db: DbLike, table: KeyedTable, fields: Fields, candidate
   return select;
 }
 
-/** Drizzle's rows with what `extra` adds to each, from the candidate it belongs to. */
+/**
+ * Drizzle's rows with what `extra` adds to each, from the candidate it belongs to.
+ *
+ * @throws {UnsupportedKeyError} when a row was found and its key does not lead back to it
+ */
 export function attach<TCandidate extends Keyed, TExtra extends object>(
   rows: readonly Record<string, unknown>[],
   candidates: readonly TCandidate[],
   extra: (candidate: TCandidate) => TExtra,
 ): (Record<string, unknown> & TExtra)[] {
+  if (rows.length < candidates.length) checkKeys(rows, candidates);
   return rows.map((row) => {
     const added: Record<string, unknown> = extra(candidates[Number(row[RANK])]!) as Record<string, unknown>;
     // Several times as fast as to take a row apart and spread the rest.
@@ -149,5 +154,21 @@ export function attach<TCandidate extends Keyed, TExtra extends object>(
     for (const name in row) if (name !== RANK) hit[name] = row[name];
     for (const name in added) hit[name] = added[name];
     return hit as Record<string, unknown> & TExtra;
+  });
+}
+
+/** Drivers read what is no UTF-8 in a text as U+FFFD, and lose by that what it was. Half of an emoji, as `slice` leaves it, is such. */
+const UNREADABLE = "\uFFFD";
+
+function checkKeys(rows: readonly Record<string, unknown>[], candidates: readonly Keyed[]): void {
+  const read = new Set(rows.map((row) => Number(row[RANK])));
+  const isUnreadable = (part: unknown) => typeof part === "string" && part.includes(UNREADABLE);
+  const lost = candidates.find(({ key }, rank) => !read.has(rank) && key.some(isUnreadable));
+  if (!lost) return;
+  throw new UnsupportedKeyError({
+    subject: "primary key",
+    expected: "text in valid UTF-8",
+    got: String(plainKey(lost.key)),
+    hint: "The driver reads such a key as another one, so that its row cannot be looked up. Give the row a new key.",
   });
 }

@@ -91,7 +91,17 @@ function isBlob(value: unknown): boolean {
 
 function partToJson(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number") return numberToJson(value);
   return JSON.stringify(isBlob(value) ? [toHex(toBytes(value)!)] : value);
+}
+
+/**
+ * A REAL, or an integer of a client that reads them as numbers. Large ones are written with an exponent: without, SQLite takes
+ * the shortest digits that tell the number from others for an integer, which is another. What is beyond all of them is infinite.
+ */
+function numberToJson(value: number): string {
+  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return JSON.stringify(value);
+  return Number.isFinite(value) ? value.toExponential() : `${value < 0 ? "-" : ""}9e999`;
 }
 
 /** A key for people: the value itself, an array where it has several parts; integers as numbers where they are exact. */

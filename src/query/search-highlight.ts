@@ -107,7 +107,10 @@ export class Highlighter {
   #shown(value: unknown, { open, close }: Marks): string | null {
     if (typeof value !== "string") return null;
     if (!this.#isHtml) return value;
-    return escapeHtml(value).replaceAll(open, this.#open).replaceAll(close, this.#close);
+    // As functions: in a text in their place `$` would have a meaning.
+    return escapeHtml(value)
+      .replaceAll(open, () => this.#open)
+      .replaceAll(close, () => this.#close);
   }
 }
 

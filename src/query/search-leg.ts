@@ -398,6 +398,13 @@ export class TextLeg {
     return sql`${sql.identifier(namesOf(this.declared.name).tables.keys)} "_dv_key"`;
   }
 
+  /** The same where a condition of the user's is in sight: its `id`, written without a table, is never the map's. */
+  get #keysBeside(): SQL {
+    const parts = this.#input.keyed.key.map((_, i) => sql.raw(`k${i} as "_dv_key${i}"`));
+    const map = sql.identifier(namesOf(this.declared.name).tables.keys);
+    return sql`(select id as "_dv_key_id", ${listOf(parts)} from ${map}) "_dv_key"`;
+  }
+
   #idOrKey(id: SQL, part: number): SQL {
     return this.declared.key.isRowid ? id : sql.raw(`"_dv_key".k${part}`);
   }
@@ -442,12 +449,12 @@ export class TextLeg {
     const joined = this.declared.key.isRowid
       ? select.crossJoin(table).where(allOf([sql`${key[0]} = "_dv_hit"."_dv_id"`, where]))
       : select
-          .crossJoin(this.#keys)
+          .crossJoin(this.#keysBeside)
           .crossJoin(table)
           .where(
             allOf([
-              sql`"_dv_key".id = "_dv_hit"."_dv_id"`,
-              ...key.map((part, i) => sql`${part} = "_dv_key".${sql.raw(`k${i}`)}`),
+              sql`"_dv_key"."_dv_key_id" = "_dv_hit"."_dv_id"`,
+              ...key.map((part, i) => sql`${part} = "_dv_key".${sql.raw(`"_dv_key${i}"`)}`),
               where,
             ]),
           )

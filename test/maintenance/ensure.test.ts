@@ -401,6 +401,10 @@ describe("refuses", () => {
   test("what is no schema and no database", () => {
     const { db } = open();
     expect(() => ensureSearchIndexes(db, null as never)).toThrow(InvalidOptionError);
+    // What a circular import hides.
+    expect(() => ensureSearchIndexes(db, [undefined] as never)).toThrow(
+      "indexes: expected a searchIndex, got undefined",
+    );
     expect(() => ensureSearchIndexes({} as never, [docsSearch])).toThrow(UnsupportedDriverError);
   });
 });

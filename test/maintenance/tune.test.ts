@@ -188,6 +188,10 @@ describe("tune", () => {
     expect(() => storeRecall(db, text, 0.9)).toThrow(IndexMissingError);
     client.exec("DROP TRIGGER _dv_items_search_insert");
     await expect(of({ column: "vec" })).rejects.toThrow(IndexDetachedError);
+    client.exec("CREATE TEMP TABLE items (id)");
+    await expect(of({ column: "vec" })).rejects.toThrow(
+      expect.objectContaining({ code: "INDEX_DETACHED", hint: expect.stringMatching(/^Drop it, or use a connection/) }),
+    );
   });
 
   test("says that codes have to be written first where they do not fit into memory", async () => {

@@ -142,6 +142,15 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
     );
   });
 
+  test("tags stand as they are given, dollar signs among them", async () => {
+    const { db } = await filled(open, [{ id: 1, title: "apples" }, ...OTHERS]);
+    const tags = ["$$", "$&"] as const;
+    for (const html of [false, true]) {
+      const [hit]: any[] = await search(db, index, "apples", { highlight: { html, tags, columns: ["title"] } });
+      expect(hit.$highlights.title).toBe("$$apples$&");
+    }
+  });
+
   test.each([
     [{ columns: ["nope"] }, "highlight.columns: expected text columns of docs_search: title, body, course"],
     [{ columns: "title" }, "highlight.columns: expected an array of text columns"],

@@ -286,6 +286,33 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     ]);
   });
 
+  test("a condition in plain SQL may name columns as if the table stood alone, called as those of the key map", async () => {
+    const { db, exec } = open();
+    await exec("create table notes (id text primary key, k0 text, seq integer, body text, embedding blob)");
+    const notes = sqliteTable("notes", {
+      id: text().primaryKey(),
+      k0: text(),
+      seq: integer(),
+      body: text(),
+      embedding: vectorColumn(1),
+    });
+    const notesSearch = searchIndex("notes_search", notes, {
+      text: { body: 1 },
+      vectors: { embedding: { metric: "l2" } },
+    });
+    await create(db, exec, notesSearch);
+    await db
+      .insert(notes)
+      .values(["a", "b", "c"].map((id, seq) => ({ id, k0: `k ${id}`, seq, body: "apple", embedding: [seq] }) as any));
+    for (const where of [sql`id > 'a'`, sql`k0 > 'k a'`, sql`seq > 0`, sql`rowid > 1`]) {
+      const options = { where, limit: 1, select: { id: notes.id } };
+      expect(ids(await search(db, notesSearch, "apple", options))).toEqual(["b"]);
+      expect(ids(await nearest(db, notes.embedding, [0], { ...options, metric: "l2" }))).toEqual(["b"]);
+      const query = { text: "apple -pear", vector: [0] };
+      expect(ids(await hybrid(db, notesSearch, query, options))).toEqual(["b"]);
+    }
+  });
+
   test("68: rows FTS5 holds and the table has no more take no place", async () => {
     const { db, exec } = await filled(open);
     for (let id = 100; id < 120; id++) await exec(`insert into _dv_docs_search_fts (rowid, c0) values (${id}, 'join')`);

@@ -6,6 +6,7 @@ import {
   customType,
   integer,
   primaryKey,
+  real,
   sqliteTable,
   sqliteTableCreator,
   sqliteView,
@@ -219,6 +220,31 @@ describe.each(DRIVERS)("shapes of Drizzle schemas on $name", ({ name, open }) =>
     ]);
   });
 
+  test("a key of real numbers, the largest among them", async () => {
+    const { db, exec } = open();
+    await exec("create table t (id real primary key not null, v blob)");
+    const t = sqliteTable("t", { id: real().primaryKey(), v: vectorColumn(1) });
+    // 2 ** 60 + 256 has more digits than it takes to tell it from others.
+    const keys = [-1e300, -0.1, 2 ** 53, 2 ** 60 + 256, 1e20, Number.MAX_VALUE];
+    await db.insert(t).values(keys.map((id) => ({ id, v: [1] })));
+    await exec("insert into t values (9e999, x'0000803f'), (-9e999, x'0000803f')");
+    const hits = await nearest(db, t.v, [1], { metric: "l2" });
+    const ordered = [-Infinity, ...keys, Infinity];
+    expect(hits).toEqual(ordered.map((id) => ({ id, $distance: 0 })));
+    const frozen: any = await nearest(db, t.v, [2e20], { metric: "l2" }).as("f");
+    expect(await db.select().from(frozen)).toEqual(
+      ordered.map((id, i) => ({ id, rank: i + 1, distance: Math.fround(2e20) })),
+    );
+  });
+
+  test("a key that is NULL names no row: it is not found, and takes no place", async () => {
+    const { db, exec } = open();
+    await exec("create table t (id text primary key, v blob)");
+    await exec("insert into t values (NULL, x'0000803f'), ('a', x'00000040'), (NULL, x'0000803f')");
+    const t = sqliteTable("t", { id: text().primaryKey(), v: vectorColumn(1) });
+    expect(await nearest(db, t.v, [1], { metric: "l2", limit: 1 })).toEqual([{ id: "a", $distance: 1 }]);
+  });
+
   test.each([
     ["float16", "typed", "l2", [0.5, -2, 0, 0, 0, 0, 0, 1], [0.5, -2, 0, 0, 0, 0, 0, 4], 3],
     ["float16", "array", "dot", [0.5, -2, 0, 0, 0, 0, 0, 1], [0.5, -2, 0, 0, 0, 0, 0, 4], -8.25],
@@ -246,6 +272,22 @@ describe.each(DRIVERS)("shapes of Drizzle schemas on $name", ({ name, open }) =>
       ]);
     }
   });
+});
+
+test("a text key that cannot be read as it is stored is a typed error, not a row fewer", async () => {
+  // libSQL itself ends the process over such a text.
+  const { db, client } = openBetterSqlite3();
+  client.exec(`create table t (id text primary key not null, v blob);
+    insert into t values ('a', x'0000803f'), (char(65533), x'00000040'), (cast(x'ff62' as text), x'00008040')`);
+  const t = sqliteTable("t", { id: text().primaryKey(), v: vectorColumn(1) });
+  const find = async (limit: number) => (await nearest(db, t.v, [1], { metric: "l2", limit })).map(({ id }) => id);
+  expect(await find(2)).toEqual(["a", "\uFFFD"]);
+  await expect(find(3)).rejects.toThrow(
+    expect.objectContaining({
+      code: "UNSUPPORTED_KEY",
+      message: "primary key: expected text in valid UTF-8, got \uFFFDb",
+    }),
+  );
 });
 
 describe("columns that are not a table's own", () => {
