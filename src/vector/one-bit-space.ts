@@ -131,26 +131,31 @@ export function oneBitQuery(
 
 /** For each four dimensions the sums of ±p, the sign of dimension i that of bit i, as multiples of a step above the least. */
 function tableOf(p: Float32Array): { table: Uint8Array; step: number; base: number } {
-  const groups = p.length / 4;
-  const reach = new Float64Array(groups);
   let widest = 0;
   let base = 0;
-  for (let group = 0; group < groups; group++) {
-    for (let i = 0; i < 4; i++) reach[group]! += Math.abs(p[group * 4 + i]!);
-    widest = Math.max(widest, reach[group]!);
-    base -= reach[group]!;
+  for (let at = 0; at < p.length; at += 4) {
+    const reach = Math.abs(p[at]!) + Math.abs(p[at + 1]!) + Math.abs(p[at + 2]!) + Math.abs(p[at + 3]!);
+    widest = Math.max(widest, reach);
+    base -= reach;
   }
   const most = entryMax(p.length);
   const step = (2 * widest) / most;
-  const table = new Uint8Array(groups * 16);
+  const table = new Uint8Array(p.length * 4);
   if (step === 0) return { table, step, base };
-  for (let group = 0; group < groups; group++) {
-    const at = group * 4;
-    // Both halves of the sum first: 4 values each.
-    for (let bits = 0; bits < 16; bits++) {
-      const low = (bits & 1 ? p[at]! : -p[at]!) + (bits & 2 ? p[at + 1]! : -p[at + 1]!);
-      const high = (bits & 4 ? p[at + 2]! : -p[at + 2]!) + (bits & 8 ? p[at + 3]! : -p[at + 3]!);
-      table[group * 16 + bits] = Math.min(most, Math.round((low + high + reach[group]!) / step));
+  // Of every query more than a thousand entries: in steps from the beginning, so that each takes a few additions.
+  for (let at = 0, to = 0; at < p.length; at += 4) {
+    const a = p[at]! / step;
+    const b = p[at + 1]! / step;
+    const c = p[at + 2]! / step;
+    const d = p[at + 3]! / step;
+    // What is stored is the whole part: half a step more rounds it.
+    const middle = Math.abs(a) + Math.abs(b) + Math.abs(c) + Math.abs(d) + 0.5;
+    for (let half = 0; half < 4; half++) {
+      const high = middle + (half & 1 ? c : -c) + (half & 2 ? d : -d);
+      table[to++] = Math.min(most, high - a - b);
+      table[to++] = Math.min(most, high + a - b);
+      table[to++] = Math.min(most, high - a + b);
+      table[to++] = Math.min(most, high + a + b);
     }
   }
   return { table, step, base };
