@@ -293,11 +293,21 @@ function keyProblems({ table: name, key }: IndexDefinition, table: TableFacts): 
   const actual = table.key.map(({ column }) => foldName(column));
   const isSame = JSON.stringify(actual) === JSON.stringify(key.columns.map(foldName));
   if (isSame && key.isRowid === table.hasRowidKey) return [];
-  const isHidden = isSame && key.isRowid;
-  const message = isHidden
-    ? `the INTEGER PRIMARY KEY of ${name} is not its rowid (WITHOUT ROWID, or DESC): drop that, or declare the key as text`
+  const message = isSame
+    ? keyTypeMessage(key.isRowid, table)
     : `${name} has the primary key (${table.key.map(({ column }) => column).join(", ")}), declared is (${key.columns.join(", ")})`;
   return [{ code: "KEY_DIFFERS", object: name, message }];
+}
+
+/** The key is the declared column, and of another kind. */
+function keyTypeMessage(isDeclaredInteger: boolean, { name, key, columns }: TableFacts): string {
+  const { column } = key[0]!;
+  if (!isDeclaredInteger) return `${name}.${column} is an INTEGER PRIMARY KEY, and declared as a key of another type`;
+  const type = columns.find((one) => one.name === column)?.type ?? "";
+  if (foldName(type) !== "integer") {
+    return `${name}.${column} is declared as an integer key, and ${type === "" ? "has no type" : `of type ${type.toUpperCase()}`} in the database: it has to be INTEGER there, or another key in the schema`;
+  }
+  return `the INTEGER PRIMARY KEY of ${name} is not its rowid (WITHOUT ROWID, or DESC): drop that, or declare the key as text`;
 }
 
 function objectProblems(expected: readonly DbObject[], actual: readonly DbObject[]): Problem[] {

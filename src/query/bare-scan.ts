@@ -5,7 +5,7 @@ import { StoredDimensionsError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import type { Found } from "./found.ts";
 import { plainKey } from "./key.ts";
-import { isInteger } from "./keyed-table.ts";
+import { integerOf, isInteger } from "./keyed-table.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import { NearestRows } from "./nearest-rows.ts";
 import type { Values } from "./search-query.ts";
@@ -15,7 +15,7 @@ import type { Values } from "./search-query.ts";
  *
  * @param requests - at least one; they differ in their queries alone
  */
-export function* bareScan(requests: readonly NearestRequest[], db: DbLike, values: Values): Steps<Found[]> {
+export function* bareScan(requests: readonly NearestRequest[], { db, values, isPaged }: BareScanInput): Steps<Found[]> {
   const start = performance.now();
   const first = requests[0]!;
   const { offset, limit, maxDistance } = first;
@@ -40,6 +40,7 @@ export function* bareScan(requests: readonly NearestRequest[], db: DbLike, value
         ms: { catchUp: 0, scan: 0, score: 0 },
       },
       wrong: new WrongLengths(vectorBytes(request.shape)),
+      isPaged,
     };
   });
   if (limit > 0) {
@@ -54,11 +55,18 @@ export function* bareScan(requests: readonly NearestRequest[], db: DbLike, value
     };
   }
   for (const { request, nearest, found, wrong } of scorings) {
-    if (wrong.first && found.bytesRead === 0) throw storedDimensions(request, found, wrong);
+    if (wrong.first && found.bytesRead === 0) throw storedDimensions(request, found, wrong, isPaged);
     found.candidates = nearest.sorted().slice(offset);
     found.ms.scan = performance.now() - start;
   }
   return scorings.map(({ found }) => found);
+}
+
+interface BareScanInput {
+  readonly db: DbLike;
+  readonly values: Values;
+  /** Whether the driver reads pages, whose integer keys are carried as text. */
+  readonly isPaged: boolean;
 }
 
 /** The select over all vectors, or over one page of them in key order. */
@@ -78,7 +86,7 @@ function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db
   return page ? all.orderBy(...key).limit(page.rows) : all;
 }
 
-interface Scoring {
+interface Scoring extends Pick<BareScanInput, "isPaged"> {
   readonly request: NearestRequest;
   readonly scorer: Scorer;
   readonly nearest: NearestRows;
@@ -86,7 +94,7 @@ interface Scoring {
   readonly wrong: WrongLengths;
 }
 
-function score(rows: readonly Row[], { request, scorer, nearest, found, wrong }: Scoring): void {
+function score(rows: readonly Row[], { request, scorer, nearest, found, wrong, isPaged }: Scoring): void {
   const start = performance.now();
   const keyParts = request.keyed.key.length;
   const fitting: Row[] = [];
@@ -106,7 +114,7 @@ function score(rows: readonly Row[], { request, scorer, nearest, found, wrong }:
     // The distance is finite exactly when the stored vector is.
     if (!Number.isFinite(distance)) found.rowsSkipped.notFinite++;
     else if (distance <= nearest.bound) {
-      const key = keyOf(request, fitting[i]!);
+      const key = keyOf(request, fitting[i]!, isPaged);
       // A NULL, which SQLite allows in keys without NOT NULL, names no row that could be read again; an index knows none either.
       if (!key.includes(null)) nearest.offer(distance, key);
     }
@@ -116,17 +124,22 @@ function score(rows: readonly Row[], { request, scorer, nearest, found, wrong }:
   found.ms.score += performance.now() - start;
 }
 
-function keyOf({ keyed: { key } }: NearestRequest, row: Row): Row {
-  return key.map((part, i) => (isInteger(part) && typeof row[i] === "string" ? BigInt(row[i]) : row[i]));
+function keyOf({ keyed: { key } }: NearestRequest, row: Row, isPaged: boolean): Row {
+  return key.map((part, i) => (isPaged && isInteger(part) ? integerOf(row[i]) : row[i]));
 }
 
 /** No vector that was met had the right length: the rows were written by another model. */
-function storedDimensions(request: NearestRequest, found: Found, wrong: WrongLengths): StoredDimensionsError {
+function storedDimensions(
+  request: NearestRequest,
+  found: Found,
+  wrong: WrongLengths,
+  isPaged: boolean,
+): StoredDimensionsError {
   const { dimensions: declared } = request.shape;
   const { wrongLength } = found.rowsSkipped;
   const bytes = blobOf(wrong.first![request.keyed.key.length])!.byteLength;
   const dimensions = (bytes / wrong.expectedBytes) * declared;
-  const key = plainKey(keyOf(request, wrong.first!));
+  const key = plainKey(keyOf(request, wrong.first!, isPaged));
   return new StoredDimensionsError({
     subject: request.label,
     expected: `${declared} dimensions`,

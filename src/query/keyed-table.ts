@@ -126,3 +126,8 @@ function isOfSubquery(column: unknown, table: SQLiteTable): boolean {
 export function isInteger(column: { getSQLType(): string }): boolean {
   return column.getSQLType().toLowerCase().startsWith("integer");
 }
+
+/** An integer that was carried as text. What is none, though the schema declares one, stays as it is stored. */
+export function integerOf(value: unknown): unknown {
+  return typeof value === "string" && /^-?\d+$/.test(value) ? BigInt(value) : value;
+}

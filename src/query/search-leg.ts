@@ -10,7 +10,7 @@ import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
 import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysForm, keysToJson } from "./key.ts";
-import { isInteger, type KeyedTable } from "./keyed-table.ts";
+import { integerOf, isInteger, type KeyedTable } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
 import { declarationOf } from "./search-attachment.ts";
 import {
@@ -464,7 +464,11 @@ export class TextLeg {
 
   /** A part of a key as it is read: a client that reads integers as numbers would round large ones. */
   #plain(value: SQL, part: { getSQLType(): string }): SQL {
-    return this.#input.driver.kind === "async" && isInteger(part) ? sql`cast(${value} as text)` : value;
+    return this.#isCarriedAsText(part) ? sql`cast(${value} as text)` : value;
+  }
+
+  #isCarriedAsText(part: { getSQLType(): string }): boolean {
+    return this.#input.driver.kind === "async" && isInteger(part);
   }
 
   #scored(row: Row): Scored {
@@ -472,9 +476,7 @@ export class TextLeg {
   }
 
   #key(row: Row): Row {
-    return this.#input.keyed.key.map((part, i) =>
-      isInteger(part) && typeof row[i] === "string" ? BigInt(row[i]) : row[i],
-    );
+    return this.#input.keyed.key.map((part, i) => (this.#isCarriedAsText(part) ? integerOf(row[i]) : row[i]));
   }
 }
 

@@ -286,6 +286,23 @@ describe("what stands in the way", () => {
     ]);
   });
 
+  test.each([
+    ["INT PRIMARY KEY", "of type INT"],
+    ["text PRIMARY KEY NOT NULL", "of type TEXT"],
+    ["PRIMARY KEY", "has no type"],
+  ])("an integer key that is %s in the database", (type, got) => {
+    expect(blocking(`CREATE TABLE docs (id ${type}, body text, embedding blob)`)).toEqual([
+      `docs.id is declared as an integer key, and ${got} in the database: it has to be INTEGER there, or another key in the schema`,
+    ]);
+  });
+
+  test("a text key that is an integer in the database", () => {
+    const declared = { ...definition, key: { ...definition.key, isRowid: false } };
+    expect(blocking("CREATE TABLE docs (id integer PRIMARY KEY, body text, embedding blob)", declared)).toEqual([
+      "docs.id is an INTEGER PRIMARY KEY, and declared as a key of another type",
+    ]);
+  });
+
   test("two indexes of one name, or one vector column in two indexes", () => {
     const plan =
       (...wanted: IndexDefinition[]) =>

@@ -274,6 +274,14 @@ describe.each(DRIVERS)("shapes of Drizzle schemas on $name", ({ name, open }) =>
   });
 });
 
+test("a key that the schema takes for an integer and the database for text leads back to its rows", async () => {
+  const { db, client } = openBetterSqlite3();
+  client.exec(`create table t (id text primary key not null, v blob);
+    insert into t values (5, x'0000803f'), ('05', x'0000803f'), ('five', x'0000803f')`);
+  const t = sqliteTable("t", { id: integer().primaryKey(), v: vectorColumn(1) });
+  expect((await nearest(db, t.v, [1], { metric: "l2" })).map(({ id }) => id)).toEqual(["05", "5", "five"]);
+});
+
 test("a text key that cannot be read as it is stored is a typed error, not a row fewer", async () => {
   // libSQL itself ends the process over such a text.
   const { db, client } = openBetterSqlite3();
