@@ -1,10 +1,10 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { DbLike } from "../driver/driver.ts";
+import { type DbLike, driverOf } from "../driver/driver.ts";
 import { ConfigError, UnsupportedDriverError } from "../errors.ts";
 import { type Config, loadConfig } from "./config.ts";
-import { databaseFile, isRemote } from "./database-file.ts";
+import { databaseFile, isRemote, unreadable } from "./database-file.ts";
 
 export interface Connected {
   db: DbLike;
@@ -23,7 +23,7 @@ type Target = Pick<Config, "root" | "dialect" | "url" | "authToken">;
 /**
  * A Drizzle database over the project's own driver: better-sqlite3 or @libsql/client, which also reaches remote ones.
  *
- * @throws {ConfigError} when there is no database to connect to
+ * @throws {ConfigError} when there is no database to connect to, or a file is none
  * @throws {UnsupportedDriverError} when neither driver is installed
  */
 export async function connect({ config, db, readonly }: ConnectOptions): Promise<Connected> {
@@ -33,7 +33,7 @@ export async function connect({ config, db, readonly }: ConnectOptions): Promise
       ? { root, dialect: "sqlite", url: undefined, authToken: undefined }
       : await loadConfig(root, config);
   const file = databaseFile(target, db);
-  if (file !== undefined) return connectFile(file, target, readonly);
+  if (file !== undefined) return checked(file, await connectFile(file, target, readonly));
   if (target.url !== undefined && isRemote(target.url)) return viaLibsql(target.url, target);
   throw new ConfigError({
     subject: "dbCredentials.url",
@@ -41,6 +41,17 @@ export async function connect({ config, db, readonly }: ConnectOptions): Promise
     got: target.url ?? "none",
     hint: "name a file with --db, or apply the migrations first",
   });
+}
+
+/** Drivers open any file: only what is read shows that it is no database. */
+async function checked(file: string, connected: Connected): Promise<Connected> {
+  try {
+    await driverOf(connected.db).bare("SELECT 1 FROM sqlite_master LIMIT 1");
+    return connected;
+  } catch (cause) {
+    connected.close();
+    throw unreadable(file, cause);
+  }
 }
 
 async function connectFile(file: string, target: Target, readonly: boolean): Promise<Connected> {

@@ -37,10 +37,14 @@ export function knownOptions<T extends object>(
   return known;
 }
 
-/** A whole number from 0 up; `fallback` where the option is left out. */
+/**
+ * A whole number from 0 up; `fallback` where the option is left out. What is beyond all that counts exactly means as much as that:
+ * SQLite takes nothing from 2 ** 63 up.
+ */
 export function wholeNumber(value: unknown, subject: string, fallback: number): number {
   if (value === undefined) return fallback;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0)
+    return Math.min(value, Number.MAX_SAFE_INTEGER);
   throw new InvalidOptionError({ subject, expected: "a whole number, 0 or larger", got: describe(value) });
 }
 

@@ -94,8 +94,12 @@ test("a file that is no database is told; check could not tell", async () => {
     ["schema.ts", "expected a SQLite database that can be read, got file is not a database"],
     ["nothing.db", "--db: expected a database file, got nothing at "],
   ] as const) {
-    expect(await app.cli("check", "--db", name)).toMatchObject({ code: 2, output: expect.stringContaining(message) });
+    for (const command of ["check", "status", "verify"]) {
+      const told = { code: 2, output: expect.stringContaining(message) };
+      expect(await app.cli(command, "--db", name)).toMatchObject(told);
+    }
   }
+  expect((await app.cli("status", "--db", ".")).output).toContain("--db: expected a database file, got a folder at ");
 });
 
 test("an unknown flag goes to drizzle-kit, and what it says of it is the error", async () => {

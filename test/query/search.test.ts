@@ -176,6 +176,10 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     const { db } = await filled(open);
     const page = async (limit: number, offset: number) => ids(await search(db, docsSearch, "join", { limit, offset }));
     expect([await page(1, 0), await page(1, 1), await page(5, 1), await page(0, 0)]).toEqual([[1], [3], [3, 2], []]);
+    for (const most of [Number.MAX_SAFE_INTEGER, 2 ** 63, Number.MAX_VALUE]) {
+      expect([await page(most, 1), await page(1, most), await page(most, most)]).toEqual([[3, 2], [], []]);
+      expect(ids(await search(db, docsSearch, "join", { limit: most, where: eq(docs.course, "ml") }))).toEqual([1, 2]);
+    }
   });
 
   test.each([

@@ -119,6 +119,64 @@ const CASES: Case[] = [
       "ROLLBACK",
     ],
   },
+  {
+    title: "UNIQUE over generated columns, plain, in an expression and in part",
+    create: [
+      plain
+        .replace("u INTEGER UNIQUE", "u INTEGER")
+        .replace("note TEXT", "note TEXT, raw TEXT, g TEXT AS (lower(raw)) VIRTUAL UNIQUE"),
+      "CREATE UNIQUE INDEX ending ON t (substr(g, 2), p)",
+      "CREATE UNIQUE INDEX part ON t (p) WHERE g = 'on'",
+    ],
+    statements: [
+      `INSERT INTO t (id, p, raw, txt, v) VALUES (1, 1, 'On', 'red', ${east}), (2, 1, 'by', 'blue', ${north}), (3, 2, 'at', 'green', ${up})`,
+      `REPLACE INTO t (id, p, raw, txt, v) VALUES (4, 3, 'BY', 'walking', ${up})`,
+      "UPDATE OR REPLACE t SET raw = 'ON' WHERE id = 3",
+      "UPDATE OR REPLACE t SET raw = 'fy', p = 2 WHERE id = 4",
+      `REPLACE INTO t (id, p, raw, txt, v) VALUES (5, 2, 'gy', 'red', ${east})`,
+    ],
+  },
+  {
+    title: "conflict clauses of the table's own, with defaults in the place of NULL",
+    create: [
+      plain
+        .replace("PRIMARY KEY", "PRIMARY KEY ON CONFLICT REPLACE")
+        .replace(
+          "u INTEGER UNIQUE",
+          "u INTEGER NOT NULL ON CONFLICT REPLACE DEFAULT (1 + 1) UNIQUE ON CONFLICT REPLACE",
+        )
+        .replace("txt TEXT", "txt TEXT NOT NULL ON CONFLICT REPLACE DEFAULT 'red default'"),
+    ],
+    statements: [
+      ...two,
+      row("1", 3, "walking"),
+      `INSERT INTO t (id, u, txt, v) VALUES (8, NULL, NULL, ${up})`,
+      "UPDATE t SET txt = NULL, u = NULL WHERE id = 1",
+      "INSERT INTO t (id, v) SELECT id, v FROM t",
+    ],
+  },
+  {
+    title: "text and vectors that belong to parents, which change, go, and are dropped with their table",
+    create: [
+      "PRAGMA foreign_keys = ON",
+      "CREATE TABLE word (txt TEXT PRIMARY KEY, v BLOB UNIQUE)",
+      "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+      plain
+        .replace("p INTEGER", "p INTEGER REFERENCES parent (id) ON DELETE CASCADE")
+        .replace("txt TEXT", "txt TEXT REFERENCES word (txt) ON UPDATE CASCADE ON DELETE SET NULL")
+        .replace(", v)", ", v BLOB REFERENCES word (v) ON UPDATE CASCADE ON DELETE SET NULL)"),
+    ],
+    statements: [
+      `INSERT INTO word VALUES ('red', ${east}), ('blue walking', ${north})`,
+      "INSERT INTO parent VALUES (1), (2)",
+      ...two,
+      `UPDATE word SET txt = 'green ' || txt, v = iif(txt = 'red', ${up}, v)`,
+      "DELETE FROM word WHERE txt = 'green red'",
+      "UPDATE t SET p = id",
+      "DELETE FROM parent WHERE id = 1",
+      "DROP TABLE parent",
+    ],
+  },
 ];
 
 function open({ title, statements: _, ...given }: Case) {

@@ -1,7 +1,6 @@
 import { relative } from "node:path";
 import { Command } from "commander";
 import pc from "picocolors";
-import { ConfigError } from "../../errors.ts";
 import type { IndexDefinition } from "../../migration/definition.ts";
 import { driftOf, noticesOf } from "../../migration/drift.ts";
 import { type Installed, readInstalledSync } from "../../migration/installed.ts";
@@ -9,7 +8,7 @@ import { replayed, type Skipped } from "../../migration/replay.ts";
 import { namesOf } from "../../schema/names.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { openFile, openMemory } from "../database.ts";
-import { databaseFile } from "../database-file.ts";
+import { databaseFile, unreadable } from "../database-file.ts";
 import { loadDeclarations } from "../declarations.ts";
 import { readMigrations } from "../migrations/folder.ts";
 import { reportError, warnSkipped } from "../report.ts";
@@ -94,13 +93,7 @@ function readDatabase(config: Config, file: string, tables: string[]): Installed
     database.close();
     return installed;
   } catch (cause) {
-    throw new ConfigError({
-      subject: file,
-      expected: "a SQLite database that can be read",
-      got: (cause as Error).message,
-      hint: "name another file with --db",
-      cause,
-    });
+    throw unreadable(file, cause);
   }
 }
 
