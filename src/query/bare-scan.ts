@@ -5,7 +5,7 @@ import { StoredDimensionsError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import type { Found } from "./found.ts";
 import { plainKey } from "./key.ts";
-import { integerOf, isInteger } from "./keyed-table.ts";
+import { isInteger, keyOf, readPart } from "./keyed-table.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import { NearestRows } from "./nearest-rows.ts";
 import type { Values } from "./search-query.ts";
@@ -15,7 +15,10 @@ import type { Values } from "./search-query.ts";
  *
  * @param requests - at least one; they differ in their queries alone
  */
-export function* bareScan(requests: readonly NearestRequest[], { db, values, isPaged }: BareScanInput): Steps<Found[]> {
+export function* bareScan(
+  requests: readonly NearestRequest[],
+  { db, values, isRounded }: BareScanInput,
+): Steps<Found[]> {
   const start = performance.now();
   const first = requests[0]!;
   const { offset, limit, maxDistance } = first;
@@ -40,7 +43,7 @@ export function* bareScan(requests: readonly NearestRequest[], { db, values, isP
         ms: { catchUp: 0, scan: 0, score: 0 },
       },
       wrong: new WrongLengths(vectorBytes(request.shape)),
-      isPaged,
+      keyOf: (row) => keyOf(row, request.keyed, isRounded),
     };
   });
   if (limit > 0) {
@@ -54,8 +57,9 @@ export function* bareScan(requests: readonly NearestRequest[], { db, values, isP
       },
     };
   }
-  for (const { request, nearest, found, wrong } of scorings) {
-    if (wrong.first && found.bytesRead === 0) throw storedDimensions(request, found, wrong, isPaged);
+  for (const scoring of scorings) {
+    const { nearest, found, wrong } = scoring;
+    if (wrong.first && found.bytesRead === 0) throw storedDimensions(scoring, wrong.first);
     found.candidates = nearest.sorted().slice(offset);
     found.ms.scan = performance.now() - start;
   }
@@ -65,16 +69,15 @@ export function* bareScan(requests: readonly NearestRequest[], { db, values, isP
 interface BareScanInput {
   readonly db: DbLike;
   readonly values: Values;
-  /** Whether the driver reads pages, whose integer keys are carried as text. */
-  readonly isPaged: boolean;
+  /** Whether the client reads integers as numbers, and would round large ones. Such are read in pages. */
+  readonly isRounded: boolean;
 }
 
 /** The select over all vectors, or over one page of them in key order. */
 function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db: DbLike, page?: Page) {
-  // A client that reads integers as numbers would round large keys: a page carries them as text.
-  const keyField = (part: (typeof key)[number]) =>
-    page && isInteger(part) ? sql`cast(${part} as text)` : sql`${part}`;
-  const fields = Object.fromEntries(key.map((part, i) => [`key${i}`, keyField(part)]));
+  const fields = Object.fromEntries(
+    key.map((part, i) => [`key${i}`, readPart(sql`${part}`, part, page !== undefined)]),
+  );
   const after =
     page?.after &&
     key.map((part, i) => (isInteger(part) ? sql`cast(${page.after![i]} as integer)` : sql`${page.after![i]}`));
@@ -86,15 +89,16 @@ function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db
   return page ? all.orderBy(...key).limit(page.rows) : all;
 }
 
-interface Scoring extends Pick<BareScanInput, "isPaged"> {
+interface Scoring {
   readonly request: NearestRequest;
   readonly scorer: Scorer;
   readonly nearest: NearestRows;
   readonly found: Found;
   readonly wrong: WrongLengths;
+  keyOf(row: Row): Row;
 }
 
-function score(rows: readonly Row[], { request, scorer, nearest, found, wrong, isPaged }: Scoring): void {
+function score(rows: readonly Row[], { request, scorer, nearest, found, wrong, keyOf }: Scoring): void {
   const start = performance.now();
   const keyParts = request.keyed.key.length;
   const fitting: Row[] = [];
@@ -114,7 +118,7 @@ function score(rows: readonly Row[], { request, scorer, nearest, found, wrong, i
     // The distance is finite exactly when the stored vector is.
     if (!Number.isFinite(distance)) found.rowsSkipped.notFinite++;
     else if (distance <= nearest.bound) {
-      const key = keyOf(request, fitting[i]!, isPaged);
+      const key = keyOf(fitting[i]!);
       // A NULL, which SQLite allows in keys without NOT NULL, names no row that could be read again; an index knows none either.
       if (!key.includes(null)) nearest.offer(distance, key);
     }
@@ -124,22 +128,13 @@ function score(rows: readonly Row[], { request, scorer, nearest, found, wrong, i
   found.ms.score += performance.now() - start;
 }
 
-function keyOf({ keyed: { key } }: NearestRequest, row: Row, isPaged: boolean): Row {
-  return key.map((part, i) => (isPaged && isInteger(part) ? integerOf(row[i]) : row[i]));
-}
-
 /** No vector that was met had the right length: the rows were written by another model. */
-function storedDimensions(
-  request: NearestRequest,
-  found: Found,
-  wrong: WrongLengths,
-  isPaged: boolean,
-): StoredDimensionsError {
+function storedDimensions({ request, found, wrong, keyOf }: Scoring, first: Row): StoredDimensionsError {
   const { dimensions: declared } = request.shape;
   const { wrongLength } = found.rowsSkipped;
-  const bytes = blobOf(wrong.first![request.keyed.key.length])!.byteLength;
+  const bytes = blobOf(first[request.keyed.key.length])!.byteLength;
   const dimensions = (bytes / wrong.expectedBytes) * declared;
-  const key = plainKey(keyOf(request, wrong.first!, isPaged));
+  const key = plainKey(keyOf(first));
   return new StoredDimensionsError({
     subject: request.label,
     expected: `${declared} dimensions`,

@@ -39,7 +39,7 @@ export function* findNearestMany(requests: readonly NearestRequest[], input: Fin
   }
   const isBare = (one: Chosen | Unanswered): one is Unanswered => !("candidates" in one);
   const bare = requests.filter((_, i) => isBare(chosen[i]!));
-  const read = bare.length === 0 ? [] : yield* bareScan(bare, { db, values, isPaged: driver.kind === "async" });
+  const read = bare.length === 0 ? [] : yield* bareScan(bare, { db, values, isRounded: driver.kind === "async" });
   return chosen.map((one) => (isBare(one) ? { ...read.shift()!, ...one } : one));
 }
 

@@ -1,5 +1,6 @@
-import { type Column, getTableColumns, getTableName, is, type Table } from "drizzle-orm";
+import { type Column, getTableColumns, getTableName, is, type SQL, sql, type Table } from "drizzle-orm";
 import { getTableConfig, type SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
+import type { Row } from "../driver/driver.ts";
 import { UnsupportedColumnError, UnsupportedKeyError } from "../errors.ts";
 import { columnLabel, configOf, describeColumn } from "../schema/vector-column.ts";
 
@@ -127,7 +128,20 @@ export function isInteger(column: { getSQLType(): string }): boolean {
   return column.getSQLType().toLowerCase().startsWith("integer");
 }
 
-/** An integer that was carried as text. What is none, though the schema declares one, stays as it is stored. */
-export function integerOf(value: unknown): unknown {
+/**
+ * A part of a key as it is read.
+ *
+ * @param isRounded - whether the client reads integers as numbers, and would round large ones: they come as text
+ */
+export function readPart(value: SQL, part: KeyedTable["key"][number], isRounded: boolean): SQL {
+  return isRounded && isInteger(part) ? sql`cast(${value} as text)` : value;
+}
+
+/** The key of a row that begins with its parts, read so. What is no integer, though the schema declares one, stays as it is stored. */
+export function keyOf(row: Row, { key }: KeyedTable, isRounded: boolean): Row {
+  return key.map((part, i) => (isRounded && isInteger(part) ? integerOf(row[i]) : row[i]));
+}
+
+function integerOf(value: unknown): unknown {
   return typeof value === "string" && /^-?\d+$/.test(value) ? BigInt(value) : value;
 }

@@ -10,7 +10,7 @@ import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
 import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysForm, keysToJson } from "./key.ts";
-import { integerOf, isInteger, type KeyedTable } from "./keyed-table.ts";
+import { type KeyedTable, keyOf, readPart } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
 import { declarationOf } from "./search-attachment.ts";
 import {
@@ -462,13 +462,8 @@ export class TextLeg {
     return joined.limit(sql.placeholder(LIMIT)).offset(sql.placeholder(OFFSET));
   }
 
-  /** A part of a key as it is read: a client that reads integers as numbers would round large ones. */
-  #plain(value: SQL, part: { getSQLType(): string }): SQL {
-    return this.#isCarriedAsText(part) ? sql`cast(${value} as text)` : value;
-  }
-
-  #isCarriedAsText(part: { getSQLType(): string }): boolean {
-    return this.#input.driver.kind === "async" && isInteger(part);
+  #plain(value: SQL, part: KeyedTable["key"][number]): SQL {
+    return readPart(value, part, this.#input.driver.kind === "async");
   }
 
   #scored(row: Row): Scored {
@@ -476,7 +471,8 @@ export class TextLeg {
   }
 
   #key(row: Row): Row {
-    return this.#input.keyed.key.map((part, i) => (this.#isCarriedAsText(part) ? integerOf(row[i]) : row[i]));
+    const { keyed, driver } = this.#input;
+    return keyOf(row, keyed, driver.kind === "async");
   }
 }
 
