@@ -99,10 +99,11 @@ export function wasmCoder(input: CoderInput): Coder | undefined {
   // The memory is this coder's own and does not grow again, so views on it stay.
   const { buffer } = exports.memory;
   new Float32Array(buffer, centreAt, width).set(centre);
+  const factors = Float64Array.from(reflectors, factorOf);
+  new Float32Array(buffer, factorsAt, count).set(factors);
+  new Float64Array(buffer, wideFactorsAt, count).set(factors);
   for (const [j, reflector] of reflectors.entries()) {
     new Float32Array(buffer, reflectorsAt + j * width * 4, width).set(reflector);
-    new Float32Array(buffer, factorsAt, count)[j] = factorOf(reflector);
-    new Float64Array(buffer, wideFactorsAt, count)[j] = factorOf(reflector);
   }
   const flags = (element === "float16" ? 1 : 0) | (metric === "cosine" ? 2 : 0) | (metric === "l2" ? 4 : 0);
   new Uint32Array(buffer, jobAt, 12).set([

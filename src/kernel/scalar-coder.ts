@@ -102,7 +102,7 @@ export function scalarCoder(input: CoderInput): Coder {
 /** What makes a mirror of a reflector v: I - factor·vvᵀ. */
 export function factorOf(reflector: Float32Array): number {
   let squares = 0;
-  for (const value of reflector) squares += value * value;
+  for (let i = 0; i < reflector.length; i++) squares += reflector[i]! * reflector[i]!;
   return 2 / squares;
 }
 

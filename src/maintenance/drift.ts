@@ -5,7 +5,7 @@ import { identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { tableNameOf } from "../schema/names.ts";
-import { columnSpace, isColumnModel } from "../vector/column-space.ts";
+import { columnSpace } from "../vector/column-space.ts";
 import { type Generations, liveRows, type Manifest } from "../vector/generation.ts";
 import { ColumnReader, withoutPause } from "../vector/indexed-column.ts";
 import { firstRow } from "./target.ts";
@@ -73,8 +73,9 @@ export function* driftOf(
 function* shiftOf({ definition, vector, table }: DriftInput, model: Uint8Array): Steps<number | null> {
   const { column, dimensions, element, metric, exact: isExact } = vector;
   const shape = { dimensions, element };
-  if (element === "bit" || !isColumnModel({ shape, metric, isExact }, model)) return null;
-  const { centre } = columnSpace({ shape, metric, isExact }, model).oneBit!.shape;
+  const oneBit = columnSpace({ shape, metric, isExact }, model)?.oneBit;
+  if (!oneBit) return null;
+  const { centre } = oneBit.shape;
   const sample = yield* withoutPause(new ColumnReader({ definition, table, column, shape }).sample(SAMPLE_ROWS));
   const moved = new Float64Array(dimensions);
   let spread = 0;

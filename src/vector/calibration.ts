@@ -84,11 +84,11 @@ export function* calibrate(
       yield;
     }
   }
-  const products = yield* productsOf(asked, world);
+  const productsWith = yield* productsOf(asked, world);
   let spread = 1;
   const errors: number[][] = KINDS.map(() => []);
   for (const [n, query] of asked.entries()) {
-    errors[query.kind]!.push(...errorsOf(world, query, products[n]!));
+    errors[query.kind]!.push(...errorsOf(world, query, productsWith(n)));
     yield;
   }
   for (const some of errors) spread = Math.max(spread, ...LEVELS.map((level) => atLevel(some, level)));
@@ -144,20 +144,18 @@ interface Asked {
   readonly decoded: ArrayLike<number>;
 }
 
-/** The products of each query with each row, near enough to tell which rows are nearest. */
-function* productsOf(asked: readonly Asked[], { shape, rows, norms }: World): Breathing<Float64Array[]> {
+/** The products of each query with each row, of the n-th at a time, near enough to tell which rows are nearest. */
+function* productsOf(asked: readonly Asked[], { shape, rows, norms }: World): Breathing<(n: number) => Float64Array> {
   // Of any size, they are brought to where float32 products neither vanish nor overflow.
   const scaleOf = (lengths: readonly number[]) => 1 / (lengths.reduce((a, b) => Math.max(a, b), 0) || 1);
   const [perQuery, perRow] = [scaleOf(asked.map(({ decoded }) => norm(decoded))), scaleOf(norms)];
   const queries = asked.map(({ decoded }) => decoded);
   const a = yield* matrixOf(queries, shape.dimensions, perQuery);
   const { values } = yield* multiplier()(a, yield* matrixOf(rows, shape.dimensions, perRow));
-  return asked.map((_, n) =>
-    Float64Array.from(
-      values.subarray(n * rows.length, (n + 1) * rows.length),
+  return (n) =>
+    Float64Array.from(values.subarray(n * rows.length, (n + 1) * rows.length)).map(
       (product) => product / perQuery / perRow,
-    ),
-  );
+    );
 }
 
 function* matrixOf(vectors: Rows, columns: number, scale: number): Breathing<Matrix> {

@@ -101,18 +101,18 @@ const WEIGHTS_SUM_MAX = 2 ** 24;
 const NO_BYTES = new Uint8Array();
 
 /**
- * The space of a column's vectors.
+ * The space of a column's vectors; undefined where these bytes are no model for vectors of this shape.
  *
  * @param model - from `fitModel`
- * @throws {TypeError} when these bytes are no model for vectors of this shape
  */
 export function codeSpace(
   shape: VectorShape,
   metric: Metric,
   model: Uint8Array,
   makeCoder: (input: CoderInput) => Coder = coderFor,
-): CodeSpace {
+): CodeSpace | undefined {
   const { dimensions, element } = shape;
+  if ((element === "bit" || element === "int8") && model.length > 0) return undefined;
   if (element === "bit") return bitSpace(shape, metric);
   if (element === "int8") {
     const query = queriesOf({
@@ -127,7 +127,7 @@ export function codeSpace(
     return { shape, metric, model: NO_BYTES, headBytes, tailBytes: 0, codesOf, query };
   }
   const parts = readModel(model, dimensions);
-  if (!parts) throw new TypeError(`these bytes are no model for ${dimensions} dimensions of ${element}`);
+  if (!parts) return undefined;
   const { centre, reflectors } = parts;
   const width = roundUp(dimensions, 16);
   const head = reflectors.length > 0 ? reflectors.length : width;

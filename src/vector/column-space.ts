@@ -5,7 +5,7 @@ import type { OneBitShape } from "../kernel/one-bit-blocks.ts";
 import type { Metric } from "../metric/metric.ts";
 import { calibrate } from "./calibration.ts";
 import { type CodeSpace, codeSpace } from "./code-space.ts";
-import { fitModel, isModel } from "./model.ts";
+import { fitModel } from "./model.ts";
 import { type OneBitModel, oneBitShape } from "./one-bit-space.ts";
 
 /** The codes a column's vectors are kept as: for exact answers, of 1 bit for approximate ones, or both. */
@@ -66,25 +66,27 @@ export function* fitColumn(input: SpaceInput, sample: readonly Uint8Array[]): Br
 
 /** Whether bytes are the model of a space. */
 export function hasModel({ model }: ColumnSpace, bytes: Uint8Array): boolean {
-  return model.length === bytes.length && model.every((byte, i) => byte === bytes[i]);
-}
-
-/** Whether bytes are a model of such a column. */
-export function isColumnModel(input: SpaceInput, bytes: Uint8Array): boolean {
-  return partsOf(input, bytes) !== undefined;
+  if (model.length !== bytes.length) return false;
+  // Such a loop takes a tenth of the time of `every`: a model has up to 2 MB.
+  for (let i = 0; i < model.length; i++) if (model[i] !== bytes[i]) return false;
+  return true;
 }
 
 /**
- * The space of a column.
+ * The space of a column; undefined where these bytes are no model of such a one.
  *
  * @param model - from `fitColumn`
  */
-export function columnSpace(input: SpaceInput, model: Uint8Array): ColumnSpace {
+export function columnSpace(input: SpaceInput, model: Uint8Array): ColumnSpace | undefined {
   const parts = partsOf(input, model);
-  if (!parts) throw new TypeError("these bytes are no model of such a column");
+  if (!parts) return undefined;
   const { shape, metric } = input;
   const oneBit = parts.oneBit && { shape: oneBitShape(shape, metric, parts.oneBit), spread: parts.oneBit.spread };
-  if (hasExact(input)) return { ...codeSpace(shape, metric, parts.exact), model, isExact: true, oneBit };
+  if (hasExact(input)) {
+    const exact = codeSpace(shape, metric, parts.exact);
+    return exact && { ...exact, model, isExact: true, oneBit };
+  }
+  if (parts.exact.length > 0) return undefined;
   return {
     shape,
     metric,
@@ -101,19 +103,18 @@ export function columnSpace(input: SpaceInput, model: Uint8Array): ColumnSpace {
 }
 
 interface Parts {
+  /** The model for exact answers, before anything is known of it. */
   readonly exact: Uint8Array;
   readonly oneBit: (OneBitModel & { readonly spread: number }) | undefined;
 }
 
-function partsOf(input: SpaceInput, bytes: Uint8Array): Parts | undefined {
-  const { shape } = input;
-  if (shape.element === "bit") return isModel(shape, bytes) ? { exact: bytes, oneBit: undefined } : undefined;
+function partsOf({ shape }: SpaceInput, bytes: Uint8Array): Parts | undefined {
+  if (shape.element === "bit") return { exact: bytes, oneBit: undefined };
   const at = bytes.length - HEADER_BYTES - shape.dimensions * 4;
   if (at < 0) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset + at);
   const exact = bytes.subarray(0, view.getUint32(0, true));
   if (exact.length > at || exact.length + 3 < at) return undefined;
-  if (hasExact(input) ? !isModel(shape, exact) : exact.length > 0) return undefined;
   const centre = Float32Array.from({ length: shape.dimensions }, (_, i) => view.getFloat32(HEADER_BYTES + i * 4, true));
   const spread = view.getFloat32(8, true);
   if (!(spread >= 1 && spread < 100) || !centre.every(Number.isFinite)) return undefined;

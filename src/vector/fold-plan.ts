@@ -1,9 +1,8 @@
-import type { Steps } from "../driver/driver.ts";
 import { checksum } from "../kernel/checksum.ts";
 import { ChunkDamage } from "./chunk.ts";
-import { type ColumnSpace, columnSpace, hasModel, isColumnModel } from "./column-space.ts";
+import { type ColumnSpace, columnSpace, hasModel } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
-import { damageOf, type Slices, type Work } from "./fold-slices.ts";
+import { damageOf, MODEL_MS, type Slices, type Work } from "./fold-slices.ts";
 import { isSameKinds, type LogPlace, liveRows, type Manifest, type Segment, type Unit } from "./generation.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 import { currentCodes } from "./resident-column.ts";
@@ -46,7 +45,7 @@ export function* soundGeneration(
     checkTrust(connection, column, head.generation);
     const manifest = yield* generations.manifest(head);
     if (manifest.schemaVersion !== column.attachment.schemaVersion) return none;
-    yield* slices.breathe();
+    yield* slices.reserve(MODEL_MS);
     const space = yield* storedSpace(slices, connection, yield* generations.model(manifest.model));
     yield* slices.breathe();
     if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return none;
@@ -74,11 +73,14 @@ export function* soundGeneration(
  *
  * @throws {ChunkDamage} when it is no model of such a column
  */
-function* storedSpace({ column }: Slices, connection: object, model: Uint8Array): Steps<ColumnSpace> {
+function* storedSpace(slices: Slices, connection: object, model: Uint8Array): Work<ColumnSpace> {
+  const { column } = slices;
   const codes = (yield* currentCodes(connection, column, CATCH_UP_ROWS))?.codes;
   if (codes instanceof ResidentCodes && hasModel(codes.space, model)) return codes.space;
-  if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
-  return columnSpace(column, model);
+  yield* slices.reserve(MODEL_MS);
+  const space = columnSpace(column, model);
+  if (!space) throw new ChunkDamage("the model is not one of such vectors");
+  return space;
 }
 
 /** Ids of the rows that may differ from the generation, ascending, or why all may. */

@@ -9,6 +9,8 @@ import type { BreathingSteps, IndexedColumn } from "./indexed-column.ts";
 
 /** What it takes to write a chunk of 1 MB and to commit it. */
 export const CHUNK_MS = 4;
+/** What it takes to read a model of 2 MB, or to make the space of one. */
+export const MODEL_MS = 4;
 
 /** What a fold yields at the end of a slice. */
 export const PAUSE = Symbol("the end of a slice");

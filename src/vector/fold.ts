@@ -1,11 +1,12 @@
 import type { Steps } from "../driver/driver.ts";
 import { CHUNK_FORMAT, ChunkDamage, LogDamage, PAYLOAD_BYTES } from "./chunk.ts";
+import { type ColumnSpace, columnSpace } from "./column-space.ts";
 import { CATCH_UP_ROWS, changedRows, type KnownSpace, planSegments, soundGeneration } from "./fold-plan.ts";
 import { type FoldProgress, type SegmentInput, writeSegment } from "./fold-segment.ts";
-import { CHUNK_MS, FoldLost, FoldNewer, PAUSE, Slices, type Work } from "./fold-slices.ts";
+import { CHUNK_MS, FoldLost, FoldNewer, MODEL_MS, PAUSE, Slices, type Work } from "./fold-slices.ts";
 import { encodeManifest, Generations, type LogPlace, liveRows, type Manifest, type Unit } from "./generation.ts";
 import type { IndexedColumn, StoredColumn } from "./indexed-column.ts";
-import { currentCodes, fitSpace } from "./resident-column.ts";
+import { currentCodes, fitSample } from "./resident-column.ts";
 import { kindsOf, spaceBlockRows } from "./row-blocks.ts";
 import type { Skip } from "./skip.ts";
 
@@ -185,9 +186,15 @@ function* newModel(slices: Slices, connection: object, isAnyFit: boolean): Work<
   const fit = resident?.codes && { ...resident, rows: resident.codes.size };
   const isFresh = fit?.fittedRows !== undefined && !hasOutgrown(fit.fittedRows, fit.rows);
   const known = isFresh || isAnyFit ? fit : undefined;
-  const space = known?.codes.space ?? (yield* slices.breathing(fitSpace(column)));
+  const space = known?.codes.space ?? (yield* fitSpace(slices));
   const model = yield* writeUnit(generations, "model", space.model, () => slices.reserve(CHUNK_MS));
   return { space, model, fittedRows: known?.fittedRows };
+}
+
+function* fitSpace(slices: Slices): Work<ColumnSpace> {
+  const model = yield* slices.breathing(fitSample(slices.column));
+  yield* slices.reserve(MODEL_MS);
+  return columnSpace(slices.column, model)!;
 }
 
 /** Writes bytes that need not be read row by row, with a pause before each chunk where one is given. */
@@ -224,7 +231,8 @@ function* flip(slices: Slices, manifest: Manifest): Work<void> {
 /** Deletes chunks that nothing names any more, and rows of the log that nothing needs. */
 function* tidy(slices: Slices, manifest: Manifest): Work<void> {
   const current = unitsOf(slices.head!.generation, manifest);
-  while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS))) yield* slices.breathe();
+  do yield* slices.reserve(CHUNK_MS);
+  while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS)));
   yield* slices.trim();
 }
 

@@ -55,12 +55,10 @@ export function* fitModel(
   metric: Metric,
   sample: readonly Uint8Array[],
 ): Breathing<Uint8Array<ArrayBuffer>> {
-  return hasModel(shape) ? modelBytes(yield* fitted(shape, metric, sample)) : new Uint8Array();
-}
-
-/** Whether bytes are a model of such vectors. */
-export function isModel(shape: VectorShape, bytes: Uint8Array): boolean {
-  return hasModel(shape) ? readModel(bytes, shape.dimensions) !== undefined : bytes.length === 0;
+  if (!hasModel(shape)) return new Uint8Array();
+  const model = yield* fitted(shape, metric, sample);
+  yield;
+  return modelBytes(model);
 }
 
 function hasModel({ element }: VectorShape): boolean {
@@ -82,11 +80,12 @@ function* fitted(shape: VectorShape, metric: Metric, sample: readonly Uint8Array
     if ((at + 1) % step === 0) yield;
   }
   // No outlier moves the median far. Of some hundred rows: sorting costs.
-  const few = rows.filter((_, i) => i % Math.ceil(rows.length / CENTRE_ROWS) === 0);
-  const centre = yield* medianOf(
-    few.map((bytes) => directionOf(shape, metric, bytes)!),
-    dimensions,
-  );
+  const few: Float64Array[] = [];
+  for (let at = 0; at < rows.length; at += Math.ceil(rows.length / CENTRE_ROWS)) {
+    few.push(directionOf(shape, metric, rows[at]!)!);
+    if (few.length % step === 0) yield;
+  }
+  const centre = yield* medianOf(few, dimensions);
   if (dimensions < ROTATED_DIMENSIONS_MIN || rows.length * 2 < SAMPLE_ROWS) return { centre, reflectors: [] };
   const values = new Float32Array(rows.length * dimensions);
   // Brings rows of any size to where float32 products neither vanish nor overflow.
@@ -257,14 +256,13 @@ function countLeft(
 }
 
 /**
- * Mirrors that turn the axes, which are orthonormal, into the first coordinates, up to their signs.
+ * Mirrors that turn the axes, which are orthonormal, into the first coordinates, up to their signs. The axes are of no use afterwards.
  *
  * @see Householder, "Unitary triangularization of a nonsymmetric matrix", 1958
  */
 function* reflectorsOf(axes: readonly Float64Array[]): Breathing<Float32Array[]> {
-  const turned = axes.map((axis) => axis.slice());
   const reflectors: Float32Array[] = [];
-  for (const [j, axis] of turned.entries()) {
+  for (const [j, axis] of axes.entries()) {
     // What the mirrors before have left in front of place j is nothing but rounding.
     axis.fill(0, 0, j);
     const length = Math.sqrt(dot(axis, axis));
@@ -272,7 +270,7 @@ function* reflectorsOf(axes: readonly Float64Array[]): Breathing<Float32Array[]>
     axis[j]! += axis[j]! < 0 ? -length : length;
     const scale = Math.sqrt(2 / dot(axis, axis));
     const reflector = Float32Array.from(axis, (value) => value * scale);
-    for (const other of turned.slice(j + 1)) subtract(other, reflector, dot(other, reflector));
+    for (const other of axes.slice(j + 1)) subtract(other, reflector, dot(other, reflector));
     reflectors.push(reflector);
     yield;
   }
@@ -312,17 +310,14 @@ export function modelBytes({ centre, reflectors }: Model): Uint8Array<ArrayBuffe
   [VERSION, centre.length, reflectors.length].forEach((value, i) => {
     view.setUint32(i * 4, value, true);
   });
-  let at = HEADER_BYTES;
-  for (const values of [centre, ...reflectors]) {
-    for (const value of values) {
-      view.setFloat32(at, value, true);
-      at += 4;
-    }
-  }
+  const values = new Float32Array(bytes.buffer, HEADER_BYTES);
+  [centre, ...reflectors].forEach((row, at) => {
+    values.set(row, at * centre.length);
+  });
   return bytes;
 }
 
-/** The model in these bytes, or undefined where they hold none for vectors of so many dimensions. */
+/** The model in these bytes, a copy, or undefined where they hold none for vectors of so many dimensions. */
 export function readModel(bytes: Uint8Array, dimensions: number): Model | undefined {
   if (bytes.byteLength < HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -331,7 +326,9 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
     version === VERSION && stored === dimensions && bytes.byteLength === HEADER_BYTES + 4 * dimensions * (1 + count!);
   if (!isWhole) return undefined;
   const values = new Float32Array(bytes.slice(HEADER_BYTES).buffer);
-  const rows = Array.from({ length: 1 + count! }, (_, row) => values.slice(row * dimensions, (row + 1) * dimensions));
+  const rows = Array.from({ length: 1 + count! }, (_, row) =>
+    values.subarray(row * dimensions, (row + 1) * dimensions),
+  );
   const [centre, ...reflectors] = rows as [Float32Array, ...Float32Array[]];
   const isSound = centre.every(Number.isFinite) && count! % HEAD_STEP === 0 && reflectors.every(isReflector);
   return isSound ? { centre, reflectors } : undefined;
@@ -339,5 +336,6 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
 
 /** Whether a row is what the kernels take for the mirror of place `j`: zero before it, and of length about √2. */
 function isReflector(row: Float32Array, j: number): boolean {
-  return row.subarray(0, j).every((value) => value === 0) && Math.abs(dot(row, row) - 2) < 0.01;
+  for (let i = 0; i < j; i++) if (row[i] !== 0) return false;
+  return Math.abs(dot(row, row) - 2) < 0.01;
 }

@@ -3,7 +3,7 @@ import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
-import { type ColumnSpace, columnSpace, fitColumn, isColumnModel } from "./column-space.ts";
+import { columnSpace, fitColumn } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
 import { Generations, isSameKinds } from "./generation.ts";
 import {
@@ -272,14 +272,11 @@ export function heldOf(connection: object, column: HeldColumn): ResidentCodes | 
 }
 
 /**
- * The space that suits a sample of a column's vectors. Where it yields nothing it may be left for a while: the rows may change
- * meanwhile, since a space decides nothing but speed.
+ * The model of a space that suits a sample of a column's vectors. Where it yields nothing it may be left for a while: the rows may
+ * change meanwhile, since a space decides nothing but speed.
  */
-export function* fitSpace(column: IndexedColumn): BreathingSteps<ColumnSpace> {
-  const sample = yield* new ColumnReader(column).sample(SAMPLE_ROWS);
-  const model = yield* fitColumn(column, sample);
-  yield;
-  return columnSpace(column, model);
+export function* fitSample(column: IndexedColumn): BreathingSteps<Uint8Array> {
+  return yield* fitColumn(column, yield* new ColumnReader(column).sample(SAMPLE_ROWS));
 }
 
 interface Room {
@@ -315,8 +312,8 @@ function* openStored(
     if (change.type === "all" && change.isUnknown) throw new LogDamage();
     if (change.type === "all" || change.type === "lost") return undefined;
     const model = yield* generations.model(manifest.model);
-    if (!isColumnModel(column, model)) throw new ChunkDamage("the model is not one of such vectors");
     const space = columnSpace(column, model);
+    if (!space) throw new ChunkDamage("the model is not one of such vectors");
     // Another version of the library may cut blocks in another way.
     if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return undefined;
     const codes = new ResidentCodes(space);
@@ -386,7 +383,7 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
       needsFold: false,
     };
   }
-  const codes = new ResidentCodes(yield* withoutPause(fitSpace(column)));
+  const codes = new ResidentCodes(columnSpace(column, yield* withoutPause(fitSample(column)))!);
   room.begin(codes);
   let taken = 0;
   yield* new ColumnReader(column).all((batch) => {

@@ -28,8 +28,11 @@ interface Upkeep {
 
 const upkeeps: WeakMap<object, Upkeep> = processWide("upkeep-1", () => new WeakMap());
 
-/** A slice is to hold up the event loop, and other writers, for 10 ms at most: its last step and COMMIT come on top of this. */
-const SLICE_MS = 5;
+/**
+ * A slice is to hold up the event loop, and other writers, for 10 ms at most: its last step and COMMIT come on top of this, and
+ * now and then 4 ms in which the system has another thread run.
+ */
+const SLICE_MS = 3;
 /** A checkpoint takes about 4 ms for a chunk of 1 MB, and is a slice of its own; several small chunks may share one. */
 const CHECKPOINT_BYTES = 500_000;
 const PAUSE_MS = 5;

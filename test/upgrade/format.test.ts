@@ -227,7 +227,7 @@ describe.each(COLUMNS)("$index, column $column", (column) => {
   test("rows are coded by the model that is stored, in runs one behind the other", () => {
     for (const { model, segments } of opened()) {
       const bytes = Uint8Array.from(model.flatMap(({ payload }) => [...payload]));
-      const space = columnSpace({ shape, metric, isExact }, bytes);
+      const space = columnSpace({ shape, metric, isExact }, bytes)!;
       for (const [segment, [ids, ...codes]] of (segments as [Chunk, ...Chunk[]][]).entries()) {
         const rows = [...new BigInt64Array(ids.payload.slice().buffer)].map(Number);
         expect(rows).toEqual([...rows].sort((a, b) => a - b));

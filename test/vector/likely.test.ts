@@ -42,7 +42,7 @@ function codesOf(world: World, kernel: CodeKernel | undefined): ResidentCodes {
   const input = { shape, metric: world.metric, isExact: true };
   const rows = vectorsOf(world, ROWS, 1).map((vector) => encodeVector(vector, shape, "vector"));
   const codes = new ResidentCodes(
-    columnSpace(input, atOnce(fitColumn(input, rows.slice(0, SAMPLE)))),
+    columnSpace(input, atOnce(fitColumn(input, rows.slice(0, SAMPLE))))!,
     kernel,
     CAPACITY,
   );
