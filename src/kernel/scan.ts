@@ -86,7 +86,7 @@ const BEST_BYTES = 8;
  * Rows whose heads are scanned before any of their tails: the more, the better the threshold that decides on tails; a few bytes
  * each.
  */
-const WINDOW_ROWS = 1 << 15;
+const WINDOW_ROWS = 1 << 16;
 /** Bytes of a row in the window, of a block in its list, and behind the rows. */
 const SEEN_BYTES = 8;
 const WINDOW_BLOCK_BYTES = 16;

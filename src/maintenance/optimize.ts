@@ -22,7 +22,7 @@ export interface OptimizeResult {
  * from them without reading the table; and merges the parts of its text index. What is there already is not written again. It
  * is not needed for right answers, nor for what changes later: queries have changes written by themselves.
  *
- * In slices of about 20 ms, each a transaction of its own, so that other writers get in between. Stopped at any of them, what
+ * In slices of about 20 ms, each a transaction of its own, of which few write, so that other writers get in between. Stopped at any of them, what
  * was there before is what is used. About 25 µs a vector of 384 dimensions.
  *
  * @param index - a declaration or a name; the recorded definition counts
@@ -109,11 +109,13 @@ async function folded(
 ): Promise<FoldResult> {
   try {
     for (;;) {
-      const result = await outsideTransactions(driver, signal, () => fold.slice());
+      const { isWriting } = fold;
+      const result = await outsideTransactions(driver, signal, () => fold.slice(), isWriting ? "write" : "run");
       if (result) return result;
       const { done, total } = fold.progress;
       if (total !== undefined) onProgress?.({ done, total: Math.max(done, total) });
-      await pause();
+      // Other writers find the lock free while a slice reads, too.
+      await pause(isWriting && fold.isWriting ? undefined : 0);
       signal?.throwIfAborted();
     }
   } catch (error) {

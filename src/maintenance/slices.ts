@@ -45,16 +45,19 @@ export async function inSlices(
 }
 
 /**
- * Writes outside of the app's own transactions: what is done inside one may be rolled back with it, unseen. Waits until it is
+ * Works outside of the app's own transactions: what is done inside one may be rolled back with it, unseen. Waits until it is
  * over, where the app has one open on this connection.
+ *
+ * @param how - in a transaction that writes, or in one that reads
  */
 export async function outsideTransactions<T>(
   driver: Driver,
   signal: AbortSignal | undefined,
   steps: () => Steps<T>,
+  how: "write" | "run" = "write",
 ): Promise<T> {
   for (;;) {
-    const done = await driver.write(function* ({ isShared }) {
+    const done = await driver[how](function* ({ isShared }) {
       return isShared ? undefined : { value: yield* steps() };
     });
     if (done) return done.value;
@@ -63,8 +66,8 @@ export async function outsideTransactions<T>(
   }
 }
 
-export function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+export function pause(ms = PAUSE_MS): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function clamp(value: number, least: number, most: number): number {

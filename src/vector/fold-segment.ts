@@ -58,7 +58,7 @@ export function* writeSegment(
     const last: bigint | undefined = ids.at(-1);
     least = ids.length < most || last === 2n ** 63n - 1n ? undefined : last! + 1n;
     if (writer.room === 0 || least === undefined) {
-      yield* slices.reserve(CHUNK_MS);
+      yield* slices.lock(CHUNK_MS);
       yield* writer.flush();
     }
     yield* slices.breathe();

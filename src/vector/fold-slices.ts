@@ -42,6 +42,8 @@ export class Slices {
   readonly #log: string;
   /** How many slices have ended. */
   number = 0;
+  /** Whether the slice that is under way, or the next, writes. Others read, and need no lock. */
+  isWriting = true;
   #end = 0;
   #seen: LogPlace | undefined;
   head: { generation: bigint; format: number } | undefined;
@@ -80,9 +82,15 @@ export class Slices {
     if (this.isOver) yield* this.pause();
   }
 
-  /** Makes sure that what comes next, and its COMMIT, fit into the slice: where less is left of it, they have one of their own. */
+  /** Makes sure that what comes next fits into the slice: where less is left of it, it has one of its own. */
   *reserve(ms: number): Work<void> {
     if (performance.now() + ms > this.#end) yield* this.pause();
+    this.#end -= ms;
+  }
+
+  /** The same of what is written, and its COMMIT: such a slice holds the lock. */
+  *lock(ms = 0): Work<void> {
+    if (!this.isWriting || performance.now() + ms > this.#end) yield* this.pause(true);
     this.#end -= ms;
   }
 
@@ -98,7 +106,8 @@ export class Slices {
     return next.value;
   }
 
-  *pause(): Work<void> {
+  *pause(isWriting = false): Work<void> {
+    this.isWriting = isWriting;
     yield PAUSE;
     this.number++;
     this.#end = performance.now() + this.#sliceMs;
@@ -124,6 +133,7 @@ export class Slices {
   /** Deletes what no reader of the current generation needs of the log. */
   *trim(): Work<void> {
     for (;;) {
+      yield* this.lock();
       const base = yield* this.generations.trimBase();
       if (base === undefined) return;
       const [row]: Row[] = yield { type: "rows", sql: `SELECT min(seq) FROM ${this.#log}`, params: [] };
@@ -132,7 +142,6 @@ export class Slices {
       if (typeof first !== "bigint" || first >= end) return;
       const to = first + TRIM_ROWS < end ? first + TRIM_ROWS : end;
       yield { type: "rows", sql: `DELETE FROM ${this.#log} WHERE seq < ?`, params: [to] };
-      yield* this.breathe();
     }
   }
 

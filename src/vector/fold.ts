@@ -35,7 +35,7 @@ export interface FoldOptions extends Pick<SegmentInput, "isCounted"> {
 }
 
 /**
- * Writes what has changed in a column since its current generation, as a new one: in slices, each to be run in a write
+ * Writes what has changed in a column since its current generation, as a new one: in slices, each to be run in a
  * transaction of its own, with any pause between them.
  *
  * A row's code is read and written in one slice. Whatever changes later has a row in the log behind the base of the new
@@ -52,6 +52,11 @@ export class Fold {
   constructor(connection: object, column: IndexedColumn, options: FoldOptions) {
     this.#slices = new Slices(column, options.sliceMs);
     this.#work = fold(this.#slices, connection, column, { ...options, progress: this.progress });
+  }
+
+  /** Whether the next slice writes: then its transaction has to begin with the lock. */
+  get isWriting(): boolean {
+    return this.#slices.isWriting;
   }
 
   /** Bytes it has written so far. */
@@ -136,7 +141,6 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
     const { space, model, fittedRows } = known ?? (yield* newModel(slices, connection, before === undefined));
     const segment = yield* writeSegment(slices, connection, { ...options, plan, space });
     const segments = [...plan.kept, ...(segment ? [segment] : [])];
-    yield* slices.breathe();
     const manifest: Manifest = {
       base,
       schemaVersion: column.attachment.schemaVersion,
@@ -148,7 +152,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
       skipped: plan.skipped,
     };
     yield* flip(slices, manifest);
-    yield* slices.pause();
+    yield* slices.pause(true);
     result = { outcome: "folded", rows: segment?.rows ?? 0, storedTo: base.seq, damage };
     yield* tidy(slices, manifest);
     return result;
@@ -187,7 +191,7 @@ function* newModel(slices: Slices, connection: object, isAnyFit: boolean): Work<
   const isFresh = fit?.fittedRows !== undefined && !hasOutgrown(fit.fittedRows, fit.rows);
   const known = isFresh || isAnyFit ? fit : undefined;
   const space = known?.codes.space ?? (yield* fitSpace(slices));
-  const model = yield* writeUnit(generations, "model", space.model, () => slices.reserve(CHUNK_MS));
+  const model = yield* writeUnit(generations, "model", space.model, () => slices.lock(CHUNK_MS));
   return { space, model, fittedRows: known?.fittedRows };
 }
 
@@ -219,6 +223,7 @@ function* writeUnit(
 /** Writes the manifest, checks everything it names, and makes it the current one. */
 function* flip(slices: Slices, manifest: Manifest): Work<void> {
   const { generations } = slices;
+  yield* slices.lock();
   for (const unit of [manifest.model, ...manifest.segments]) {
     if (!(yield* generations.isWhole(unit))) throw new FoldLost();
   }
@@ -231,7 +236,7 @@ function* flip(slices: Slices, manifest: Manifest): Work<void> {
 /** Deletes chunks that nothing names any more, and rows of the log that nothing needs. */
 function* tidy(slices: Slices, manifest: Manifest): Work<void> {
   const current = unitsOf(slices.head!.generation, manifest);
-  do yield* slices.reserve(CHUNK_MS);
+  do yield* slices.lock(CHUNK_MS);
   while (!(yield* slices.generations.clean(current, CLEAN_CHUNKS)));
   yield* slices.trim();
 }

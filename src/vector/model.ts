@@ -1,7 +1,9 @@
 import { codecOf, type VectorShape } from "../codec/codec.ts";
+import { noAxes } from "../kernel/axes.ts";
 import { type Breathing, stepRows } from "../kernel/breathing.ts";
 import { type Matrix, multiplier, transposed } from "../kernel/products.ts";
 import type { Metric } from "../metric/metric.ts";
+import { squaredNorm } from "../metric/reference.ts";
 
 /**
  * What float vectors are coded with: a centre, and a rotation after which the first coordinates, the head, hold most of what tells
@@ -147,11 +149,16 @@ function* principalAxes(centred: Matrix): Breathing<Float64Array[]> {
 /** Gram and Schmidt, each vector freed from those before it; what is left of nothing but rounding is dropped. */
 function* orthonormalised(vectors: Float64Array[]): Breathing<Float64Array[]> {
   const axes: Float64Array[] = [];
+  const before = noAxes(vectors.length, vectors[0]?.length ?? 0);
   for (const vector of vectors) {
     const length = Math.sqrt(dot(vector, vector));
-    for (const axis of axes) subtract(vector, axis, dot(vector, axis));
+    before.apply(vector);
     const left = Math.sqrt(dot(vector, vector));
-    if (left > length * 1e-5) axes.push(vector.map((value) => value / left));
+    if (left > length * 1e-5) {
+      const axis = vector.map((value) => value / left);
+      axes.push(axis);
+      before.add(axis);
+    }
     yield;
   }
   return axes;
@@ -262,7 +269,9 @@ function countLeft(
  */
 function* reflectorsOf(axes: readonly Float64Array[]): Breathing<Float32Array[]> {
   const reflectors: Float32Array[] = [];
+  const before = noAxes(axes.length, axes[0]?.length ?? 0);
   for (const [j, axis] of axes.entries()) {
+    before.apply(axis);
     // What the mirrors before have left in front of place j is nothing but rounding.
     axis.fill(0, 0, j);
     const length = Math.sqrt(dot(axis, axis));
@@ -270,8 +279,8 @@ function* reflectorsOf(axes: readonly Float64Array[]): Breathing<Float32Array[]>
     axis[j]! += axis[j]! < 0 ? -length : length;
     const scale = Math.sqrt(2 / dot(axis, axis));
     const reflector = Float32Array.from(axis, (value) => value * scale);
-    for (const other of axes.slice(j + 1)) subtract(other, reflector, dot(other, reflector));
     reflectors.push(reflector);
+    before.add(reflector);
     yield;
   }
   return reflectors;
@@ -290,14 +299,10 @@ function rowOf({ columns, values }: Matrix, row: number): Float64Array {
   return Float64Array.from(values.subarray(row * columns, (row + 1) * columns));
 }
 
-function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
-}
-
-function subtract(vector: Float64Array, axis: ArrayLike<number>, times: number): void {
-  for (let i = 0; i < vector.length; i++) vector[i]! -= times * axis[i]!;
 }
 
 const VERSION = 1;
@@ -337,5 +342,5 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
 /** Whether a row is what the kernels take for the mirror of place `j`: zero before it, and of length about √2. */
 function isReflector(row: Float32Array, j: number): boolean {
   for (let i = 0; i < j; i++) if (row[i] !== 0) return false;
-  return Math.abs(dot(row, row) - 2) < 0.01;
+  return Math.abs(squaredNorm(row) - 2) < 0.01;
 }

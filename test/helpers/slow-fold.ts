@@ -13,6 +13,8 @@ interface Folding {
 export interface SlowFoldOptions extends Partial<FoldOptions> {
   /** Default: the first. */
   readonly index?: string;
+  /** Whether slices that only read hold the lock, as those of folds that begin by themselves do. Default true. */
+  readonly isLocked?: boolean;
 }
 
 /** The first vector column of an index, of the first where none is named, as a fold takes it. */
@@ -27,11 +29,15 @@ export function columnOf({ db }: Folding, index?: string): IndexedColumn {
 export class SlowFold {
   readonly #connection: Folding;
   readonly #fold: Fold;
+  readonly #isLocked: boolean;
   slices = 0;
+  /** Of them, those that could write. */
+  writing = 0;
   result: FoldResult | undefined;
 
-  constructor(connection: Folding, { index, ...options }: SlowFoldOptions = {}) {
+  constructor(connection: Folding, { index, isLocked = true, ...options }: SlowFoldOptions = {}) {
     this.#connection = connection;
+    this.#isLocked = isLocked;
     const column = columnOf(connection, index);
     const { connection: client } = driverOf(connection.db);
     this.#fold = new Fold(client, column, { sliceMs: 0, isWhole: false, isChecked: false, ...options });
@@ -39,11 +45,28 @@ export class SlowFold {
 
   /** Whether it goes on. */
   step(): boolean {
+    const isWriting = this.#isLocked || this.#fold.isWriting;
+    this.slices++;
+    if (isWriting) this.writing++;
+    this.result = isWriting ? this.#locked() : this.#reading();
+    return this.result === undefined;
+  }
+
+  #locked(): FoldResult | undefined {
     const outcome = driverOf(this.#connection.db).tryWrite!(() => this.#fold.slice());
     if (typeof outcome === "string") throw new Error(outcome);
-    this.slices++;
-    this.result = outcome.value;
-    return this.result === undefined;
+    return outcome.value;
+  }
+
+  /** One that writes nothing: a statement that tried to would throw. */
+  #reading(): FoldResult | undefined {
+    const driver = driverOf(this.#connection.db);
+    driver.bare("PRAGMA query_only = ON");
+    try {
+      return driver.run(() => this.#fold.slice()) as FoldResult | undefined;
+    } finally {
+      driver.bare("PRAGMA query_only = OFF");
+    }
   }
 
   finish(): FoldResult {

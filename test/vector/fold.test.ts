@@ -215,6 +215,25 @@ describe("a fold writes what has changed", () => {
   });
 });
 
+describe("slices that only read need no lock", () => {
+  test.each([
+    ["where nothing is on disk", {}],
+    ["after changes", { changes: 400 }],
+    ["for one segment, all looked at", { changes: 400, isWhole: true, isChecked: true }],
+    ["for a new model", { changes: 3500, isWhole: true }],
+    ["where all is written", { isWhole: true, isChecked: true, changes: 0 }],
+  ])("%s", (_, { changes, ...options }: { changes?: number; isWhole?: boolean; isChecked?: boolean }) => {
+    const app = new App({ rows: 1200 });
+    if (changes !== undefined) fold(app.first);
+    app.put(1000, 1000 + (changes ?? 0));
+    const slow = new SlowFold(app.first, { isLocked: false, ...options });
+    while (slow.step()) if (slow.slices % 8 === 0 && changes !== 0) app.put(slow.slices, slow.slices + 1);
+    expect(slow.result!.outcome).toBe(changes === 0 ? "current" : "folded");
+    expect(slow.writing).toBeLessThanOrEqual(changes === 0 ? 3 : slow.slices / 2);
+    expect(app.expectExact(app.connect())).toMatchObject(certified);
+  });
+});
+
 describe("slices are short", () => {
   test("by rows, by chunks to be cleaned, and by rows of the log", () => {
     const app = new App({ rows: 3000 });

@@ -1,4 +1,5 @@
-// Inner products of many vectors with many others, in float32: what fitting a model spends its time on.
+// What fitting a model spends its time on: inner products of many vectors with many others, in float32, and vectors changed by
+// others, in float64.
 
 // @ts-ignore: decorator
 @inline
@@ -44,5 +45,30 @@ export function products(a: usize, b: usize, n: i32, m: i32, length: usize, out:
       store<f32>(o + row * 3, total(s30));
       store<f32>(o + row * 3, total(s31), 4);
     }
+  }
+}
+
+/**
+ * A vector z becomes z - (v·z)v for each of `count` axes v, one behind the other. All are of `length` f64, a multiple of 4. Each pass
+ * takes off what the last axis asks for and, of what is left, sums the product with the next one.
+ */
+export function apply(vector: usize, axes: usize, count: i32, length: usize): void {
+  const bytes = length << 3;
+  let t = f64x2.splat(0);
+  for (let j = 0; j <= count; j++) {
+    // Before the first pass there is nothing to take off, and behind the last axis no next one: any does.
+    const last = j == 0 ? axes : axes - bytes, next = j == count ? last : axes;
+    let a = f64x2.splat(0), b = f64x2.splat(0);
+    for (let i: usize = 0; i < bytes; i += 32) {
+      const z0 = f64x2.sub(v128.load(vector + i), f64x2.mul(t, v128.load(last + i)));
+      const z1 = f64x2.sub(v128.load(vector + i, 16), f64x2.mul(t, v128.load(last + i, 16)));
+      v128.store(vector + i, z0);
+      v128.store(vector + i, z1, 16);
+      a = f64x2.add(a, f64x2.mul(z0, v128.load(next + i)));
+      b = f64x2.add(b, f64x2.mul(z1, v128.load(next + i, 16)));
+    }
+    const sum = f64x2.add(a, b);
+    t = f64x2.splat(f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1));
+    axes += bytes;
   }
 }
