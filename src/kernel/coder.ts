@@ -13,6 +13,7 @@ import { CODER_CAPACITY, factorOf, scalarCoder } from "./scalar-coder.ts";
  * | factors | count x f32; the same as f64 |
  * | wide | width x f64: one row before it is rounded to float32; the query |
  * | rows | 4 x width x f32: rows that are rotated together |
+ * | tiles | 4 x width x f32: the same while they are, four numbers of each row in turn |
  * | blobs | `capacity` x width stored elements, padded with 0 |
  * | codes | `capacity` x width int8 |
  * | params | `capacity` x 8 x f32: those of `CODE_PARAMS` |
@@ -91,6 +92,7 @@ export function wasmCoder(input: CoderInput): Coder | undefined {
   const wideFactorsAt = take(count * 8);
   const wideAt = take(width * 8);
   const rowsAt = take(4 * width * 4);
+  const tilesAt = take(4 * width * 4);
   const blobsAt = take(CODER_CAPACITY * stride);
   const codesAt = take(CODER_CAPACITY * width);
   const paramsAt = take(CODER_CAPACITY * PARAM_BYTES);
@@ -121,7 +123,7 @@ export function wasmCoder(input: CoderInput): Coder | undefined {
     scratchAt,
   ]);
   new Float64Array(buffer, jobAt + 48, 3).set([relative, absolute, sums]);
-  new Int32Array(buffer, jobAt + 72, 1)[0] = count;
+  new Int32Array(buffer, jobAt + 72, 2).set([count, tilesAt]);
 
   const blobArea = new Uint8Array(buffer, blobsAt, CODER_CAPACITY * stride);
   const rows: RowCode[] = Array.from({ length: CODER_CAPACITY }, (_, i) => ({
