@@ -3,7 +3,6 @@ import { noAxes } from "../kernel/axes.ts";
 import { type Breathing, stepRows } from "../kernel/breathing.ts";
 import { type Matrix, multiplier, transposed } from "../kernel/products.ts";
 import type { Metric } from "../metric/metric.ts";
-import { squaredNorm } from "../metric/reference.ts";
 
 /**
  * What float vectors are coded with: a centre, and a rotation after which the first coordinates, the head, hold most of what tells
@@ -342,5 +341,7 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
 /** Whether a row is what the kernels take for the mirror of place `j`: zero before it, and of length about √2. */
 function isReflector(row: Float32Array, j: number): boolean {
   for (let i = 0; i < j; i++) if (row[i] !== 0) return false;
-  return Math.abs(squaredNorm(row) - 2) < 0.01;
+  let squares = 0;
+  for (let i = j; i < row.length; i++) squares += row[i]! * row[i]!;
+  return Math.abs(squares - 2) < 0.01;
 }
