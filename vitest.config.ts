@@ -20,8 +20,20 @@ const once = [
   "test/cli/*.test.ts",
 ];
 
+/** What is about a process as a whole, its memory and its threads, or starts and kills others: each file has one of its own. */
+const alone = [
+  "test/crash/*.test.ts",
+  "test/vector/{memory,scan-team}.test.ts",
+  "test/kernel/free-bytes.test.ts",
+  "test/query/nearest-many-threads.test.ts",
+  "test/maintenance/release.test.ts",
+];
+
 /** Real databases, and files that are written through: on a busy machine a second becomes ten. Projects do not inherit it. */
 const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+
+/** All others share two processes, as the parts of an app do: loading Drizzle and the library for each file took a third of their time. */
+const shared = { ...patience, isolate: false };
 
 /** The same tests run on both lines of Drizzle; the second line lives in `test/drizzle-1.0/node_modules`. */
 export default defineConfig({
@@ -29,7 +41,16 @@ export default defineConfig({
     // The default leaves one core idle: of two, half.
     maxWorkers: "100%",
     projects: [
-      { resolve: { alias: library }, test: { ...patience, name: "drizzle 0.x", include: ["test/**/*.test.ts"] } },
+      {
+        resolve: { alias: library },
+        test: {
+          ...shared,
+          name: "drizzle 0.x",
+          include: ["test/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...alone],
+        },
+      },
+      { resolve: { alias: library }, test: { ...patience, name: "drizzle 0.x, alone", include: alone } },
       {
         resolve: {
           alias: [
@@ -38,7 +59,7 @@ export default defineConfig({
           ],
         },
         test: {
-          ...patience,
+          ...shared,
           name: "drizzle 1.0",
           include: ["test/**/*.test.ts"],
           exclude: [...configDefaults.exclude, ...once],

@@ -1,10 +1,8 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { IndexMissingError, optimize, type Progress, TransactionOpenError } from "../../src/index.ts";
 import { openLibsql } from "../helpers/databases.ts";
 import { App, chunks } from "../helpers/folding.ts";
 import { docsSearch } from "./app.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 

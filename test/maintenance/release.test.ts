@@ -1,11 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { release, status } from "../../src/index.ts";
 import { App } from "../helpers/folding.ts";
 import { fold } from "../helpers/slow-fold.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 test("lets go of what a connection holds; the next query loads it again", () => {
   const app = new App({ rows: 300 });

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable } from "drizzle-orm/sqlite-core";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   CodesMissingError,
   configure,
@@ -36,8 +36,6 @@ import { readInstalledSync } from "../../src/migration/installed.ts";
 import { openLibsql, randomVector, seeded, temporaryFolder } from "../helpers/databases.ts";
 import { docsSearch } from "./app.ts";
 import { bytesOf, DIMENSIONS, items, itemsSearch, openVectors, pairsSearch } from "./vectors.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const query = randomVector(seeded(3), DIMENSIONS);
 

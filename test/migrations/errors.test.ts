@@ -1,10 +1,8 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { rememberFolder } from "../../src/cli/migrations/folder.ts";
 import { ScratchApp, testOn } from "./scratch-app.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const IMPORTS = `import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { searchIndex, vectorColumn } from "drizzle-vector/schema";

@@ -1,6 +1,6 @@
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { verify } from "../../src/maintenance/verify.ts";
 import { namesOf } from "../../src/schema/names.ts";
 import { applyMigrations, hasTerminal, type Outcome, ScratchApp, tested } from "./scratch-app.ts";
@@ -14,8 +14,6 @@ interface Shape {
   /** What searchIndex takes, or undefined for no index. */
   index: string | undefined;
 }
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let app: ScratchApp;
 let shape: Shape = {

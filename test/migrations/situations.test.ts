@@ -3,13 +3,11 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { afterAll, describe, expect, test, vi } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { ensureSearchIndexes } from "../../src/maintenance/ensure.ts";
 import { namesOf } from "../../src/schema/names.ts";
 import { searchIndex } from "../../src/schema/search-index.ts";
 import { applyMigrations, ScratchApp, tested, testOn } from "./scratch-app.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const { tables, triggers } = namesOf("docs_search");
 const apps: ScratchApp[] = [];

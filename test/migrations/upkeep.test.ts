@@ -1,11 +1,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { namesOf } from "../../src/schema/names.ts";
 import { ScratchApp } from "./scratch-app.ts";
 import { writeFromApp } from "./writers.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const { tables, triggers } = namesOf("docs_search");
 

@@ -4,15 +4,12 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { configure, ensureSearchIndexes, nearest, type SearchEvent, search } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { APP_NAMES, APPS, createApp, createStatements } from "./app.ts";
 import { open, write } from "./opened.ts";
 import { expectAnswers, expectInStep } from "./witness.ts";
-
-// On a busy machine the many questions of one test take a while.
-vi.setConfig({ testTimeout: 60_000 });
 
 function fileOf(name: keyof typeof APPS, journal: "wal" | "delete"): string {
   const file = join(temporaryFolder(), "app.db");

@@ -2,12 +2,9 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { type Lock, type LockedPackage, productionPackages } from "../../scripts/production-packages.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
-
-// npm takes a second to start, and more on a busy machine.
-vi.setConfig({ testTimeout: 60_000 });
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const lock: Lock = JSON.parse(read("package-lock.json"));

@@ -70,7 +70,7 @@ async function run({ name, file, only, rounds, seconds, env }) {
       file,
       ...(only ? ["-t", only] : []),
       "--project",
-      "drizzle 0.x",
+      "drizzle 0.x*",
       "--disable-console-intercept=true",
       "--maxWorkers=1",
       "--reporter=default",

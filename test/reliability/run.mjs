@@ -11,7 +11,7 @@ if (!Object.hasOwn(PARTS, part ?? "") || !(Number(seconds) > 0)) {
 }
 const { status } = spawnSync(
   process.execPath,
-  ["node_modules/vitest/vitest.mjs", "run", ...PARTS[part], "--project", "drizzle 0.x", "--disable-console-intercept"],
+  ["node_modules/vitest/vitest.mjs", "run", ...PARTS[part], "--project", "drizzle 0.x*", "--disable-console-intercept"],
   { stdio: "inherit", env: { ...process.env, RELIABILITY_SECONDS: seconds } },
 );
 process.exit(status ?? 1);

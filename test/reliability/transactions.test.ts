@@ -1,14 +1,11 @@
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { search } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { APP_NAMES, APPS, createApp } from "./app.ts";
 import { expectAnswers } from "./witness.ts";
-
-// On a busy machine the many questions of one test take a while.
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Each step is followed by questions on every connection, so that every cache has seen the state before. */
 describe.each(APP_NAMES)("transactions, %s keys", (name) => {

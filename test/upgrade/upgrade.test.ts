@@ -3,13 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import * as library from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { CREATE, docOf, docs, docsSearch, INDEXES, noteOf, notes, notesSearch, photoOf, photos } from "./fixture.ts";
-
-// Much is compared, on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 60_000 });
 
 const { configure, ensureSearchIndexes, hybrid, nearest, optimize, search, status, verify } = library;
 

@@ -1,15 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { createClient } from "@libsql/client";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { IndexFormatError, nearest, optimize, release, status, verify } from "../../src/index.ts";
 import { LOG_TAIL } from "../../src/migration/log-triggers.ts";
 import { CHUNK_FORMAT, encodeChunk, ownerOf } from "../../src/vector/chunk.ts";
 import { seeded, temporaryFolder } from "../helpers/databases.ts";
 import { App, type Connection, chunks, until } from "../helpers/folding.ts";
 import { fold } from "../helpers/slow-fold.ts";
-
-// Many small databases, on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 

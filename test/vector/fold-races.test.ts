@@ -1,12 +1,9 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import Database from "better-sqlite3";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { configure, optimize, rebuild } from "../../src/index.ts";
 import { App, type Connection, chunks, until } from "../helpers/folding.ts";
 import { fold, SlowFold } from "../helpers/slow-fold.ts";
-
-// Many small databases, on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 

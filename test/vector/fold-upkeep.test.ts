@@ -4,14 +4,12 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable } from "drizzle-orm/sqlite-core";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { configure, nearest, release, searchIndex, vectorColumn } from "../../src/index.ts";
 import { temporaryFolder } from "../helpers/databases.ts";
 import { App, type Connection, chunks, until } from "../helpers/folding.ts";
 import { fold } from "../helpers/slow-fold.ts";
 import { ensure } from "../migration/database.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const auto = { maintenance: "auto" } as const;
 const codes = ({ events }: Connection) => events.map(({ code }) => code);

@@ -1,12 +1,9 @@
 import { eq, sql } from "drizzle-orm";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { nearest, optimize } from "../../src/index.ts";
 import { heldOf } from "../../src/vector/resident-column.ts";
 import { App, type Connection, chunks, KEYS } from "../helpers/folding.ts";
 import { columnOf, fold, SlowFold } from "../helpers/slow-fold.ts";
-
-// Many small databases, on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 

@@ -1,12 +1,10 @@
 import { and, eq, gt } from "drizzle-orm";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { configure, nearest, optimize, release, status } from "../../src/index.ts";
 import { type Held, hold, makeRoom, now } from "../../src/vector/memory.ts";
 import { heldOf } from "../../src/vector/resident-column.ts";
 import { App, type Connection } from "../helpers/folding.ts";
 import { columnOf, fold } from "../helpers/slow-fold.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const certified = { plan: "certified scan", fallback: null };
 const held = (connection: Connection) => heldOf(connection.client, columnOf(connection));
