@@ -1,9 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { release, status } from "../../src/index.ts";
 import { App } from "../helpers/folding.ts";
 import { fold } from "../helpers/slow-fold.ts";
+import { bundled } from "../reliability/program.ts";
+
+const program = await bundled(new URL("../helpers/garbage.ts", import.meta.url));
 
 test("lets go of what a connection holds; the next query loads it again", () => {
   const app = new App({ rows: 300 });
@@ -33,11 +35,8 @@ test("is no error on a connection that holds nothing, twice, inside a transactio
 test.each(["close", "forget"])("without it everything goes with the connection: %s", (maintenance) => {
   const app = new App({ rows: 1500 });
   if (maintenance === "forget") fold(app.first);
-  const script = fileURLToPath(new URL("../helpers/garbage.ts", import.meta.url));
-  const { stdout, stderr } = spawnSync(
-    process.execPath,
-    ["--expose-gc", "--import", "tsx", script, app.file, maintenance],
-    { encoding: "utf8" },
-  );
+  const { stdout, stderr } = spawnSync(process.execPath, ["--expose-gc", program, app.file, maintenance], {
+    encoding: "utf8",
+  });
   expect([stdout, stderr]).toEqual(["true", ""]);
 });

@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/better-sqlite3";
@@ -16,6 +15,9 @@ import {
 } from "../../src/index.ts";
 import { scanThreads } from "../../src/kernel/scan-threads.ts";
 import { seeded } from "../helpers/databases.ts";
+import { bundled } from "../reliability/program.ts";
+
+const program = await bundled(new URL("../helpers/many-app.ts", import.meta.url));
 
 describe("nearestMany with threads", { timeout: 30_000 }, () => {
   /** So many rows and queries that threads are worth being started; rows in small groups, so that codes tell them apart. */
@@ -100,8 +102,7 @@ describe("nearestMany with threads", { timeout: 30_000 }, () => {
   });
 
   test("a process that has used threads ends by itself, at once", () => {
-    const script = fileURLToPath(new URL("../helpers/many-app.ts", import.meta.url));
-    const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", "tsx", script], { encoding: "utf8" });
+    const { stdout, stderr, status } = spawnSync(process.execPath, [program], { encoding: "utf8" });
     expect([stdout, stderr, status]).toEqual(["1 thread, as alone\n", "", 0]);
   });
 });

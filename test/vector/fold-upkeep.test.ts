@@ -1,6 +1,5 @@
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable } from "drizzle-orm/sqlite-core";
@@ -10,6 +9,9 @@ import { temporaryFolder } from "../helpers/databases.ts";
 import { App, type Connection, chunks, until } from "../helpers/folding.ts";
 import { fold } from "../helpers/slow-fold.ts";
 import { ensure } from "../migration/database.ts";
+import { bundled } from "../reliability/program.ts";
+
+const program = await bundled(new URL("../helpers/ending-app.ts", import.meta.url));
 
 const auto = { maintenance: "auto" } as const;
 const codes = ({ events }: Connection) => events.map(({ code }) => code);
@@ -209,9 +211,8 @@ test.each([1000, 0])(
 );
 
 test("a process that has nothing else to do may end, before, while and after it folds", () => {
-  const script = fileURLToPath(new URL("../helpers/ending-app.ts", import.meta.url));
   const ended = (app: App, ms: number) =>
-    spawnSync(process.execPath, ["--import", "tsx", script, app.file, String(ms)], { encoding: "utf8" });
+    spawnSync(process.execPath, [program, app.file, String(ms)], { encoding: "utf8" });
   for (const ms of [0, 40, 2000]) {
     const app = new App({ rows: 3000 });
     const { status, stdout, stderr } = ended(app, ms);
