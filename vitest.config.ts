@@ -30,10 +30,14 @@ const alone = [
 ];
 
 /** Real databases, and files that are written through: on a busy machine a second becomes ten. Projects do not inherit it. */
-const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+const common = {
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  setupFiles: [path("./test/helpers/equality.ts")],
+};
 
 /** All others share two processes, as the parts of an app do: loading Drizzle and the library for each file took a third of their time. */
-const shared = { ...patience, isolate: false };
+const shared = { ...common, isolate: false };
 
 /** The same tests run on both lines of Drizzle; the second line lives in `test/drizzle-1.0/node_modules`. */
 export default defineConfig({
@@ -50,7 +54,7 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, ...alone],
         },
       },
-      { resolve: { alias: library }, test: { ...patience, name: "drizzle 0.x, alone", include: alone } },
+      { resolve: { alias: library }, test: { ...common, name: "drizzle 0.x, alone", include: alone } },
       {
         resolve: {
           alias: [
