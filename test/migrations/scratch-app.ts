@@ -169,12 +169,25 @@ function link(from: string, root: string, name: string): void {
 /** A copy, not a link, so that its imports of drizzle-orm find the one of the app. */
 async function installLibrary(root: string): Promise<void> {
   const target = join(root, "node_modules", "drizzle-vector");
-  mkdirSync(target);
+  mkdirSync(join(target, "dist"), { recursive: true });
   cpSync(join(REPOSITORY, "package.json"), join(target, "package.json"));
+  built ??= buildLibrary();
+  for (const [name, bytes] of await built) writeFileSync(join(target, "dist", name), bytes);
+}
+
+/** The files of `dist`, built once for all apps of a process, from the sources as they are. */
+let built: Promise<Map<string, Buffer>> | undefined;
+
+async function buildLibrary(): Promise<Map<string, Buffer>> {
+  const outDir = mkdtempSync(join(tmpdir(), "drizzle-vector-dist-"));
   const common = { config: false as const, cwd: REPOSITORY, platform: "node" as const, target: "node20", dts: false };
-  const outDir = join(target, "dist");
   const light = { schema: "src/schema.ts", kit: "src/kit.ts" };
   const options = { ...common, outDir, clean: false, fixedExtension: false, logLevel: "silent" as const };
-  await build({ ...options, entry: light, format: "cjs" });
-  await build({ ...options, entry: { ...light, cli: "src/cli/cli.ts" }, format: "esm" });
+  try {
+    await build({ ...options, entry: light, format: "cjs" });
+    await build({ ...options, entry: { ...light, cli: "src/cli/cli.ts" }, format: "esm" });
+    return new Map(readdirSync(outDir).map((name) => [name, readFileSync(join(outDir, name))]));
+  } finally {
+    rmSync(outDir, { recursive: true, force: true });
+  }
 }
