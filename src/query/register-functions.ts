@@ -1,4 +1,4 @@
-import { codecOf, type Element } from "../codec/codec.ts";
+import { codecOf, type Element, isSameBytes } from "../codec/codec.ts";
 import { type DbLike, driverOf } from "../driver/driver.ts";
 import { UnsupportedDriverError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
@@ -36,7 +36,7 @@ function distanceFunction(metric: Metric) {
     const element = elementOf(metric, given);
     const dimensions = dimensionsIn(query, element);
     if (row.byteLength !== query.byteLength || dimensions === 0 || !Number.isInteger(dimensions)) return null;
-    if (last?.element !== element || !equal(last.query, query)) {
+    if (last?.element !== element || !isSameBytes(last.query, query)) {
       const copy = Uint8Array.from(query);
       last = { query: copy, element, scorer: scorerFor({ shape: { element, dimensions }, metric, query: copy }) };
     }
@@ -52,8 +52,4 @@ function elementOf(metric: Metric, given: unknown): Element {
 
 function dimensionsIn(bytes: Uint8Array, element: Element): number {
   return bytes.byteLength / codecOf(element).bytes(1);
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

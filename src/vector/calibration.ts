@@ -153,7 +153,8 @@ function* productsOf(asked: readonly Asked[], { shape, rows, norms }: World): Br
   const a = yield* matrixOf(queries, shape.dimensions, perQuery);
   const { values } = yield* multiplier()(a, yield* matrixOf(rows, shape.dimensions, perRow));
   return (n) =>
-    Float64Array.from(values.subarray(n * rows.length, (n + 1) * rows.length)).map(
+    Float64Array.from(
+      values.subarray(n * rows.length, (n + 1) * rows.length),
       (product) => product / perQuery / perRow,
     );
 }

@@ -83,15 +83,14 @@ export class Slices {
   }
 
   /** Makes sure that what comes next fits into the slice: where less is left of it, it has one of its own. */
-  *reserve(ms: number): Work<void> {
-    if (performance.now() + ms > this.#end) yield* this.pause();
+  *reserve(ms: number, isWriting = false): Work<void> {
+    if (performance.now() + ms > this.#end || (isWriting && !this.isWriting)) yield* this.pause(isWriting);
     this.#end -= ms;
   }
 
   /** The same of what is written, and its COMMIT: such a slice holds the lock. */
   *lock(ms = 0): Work<void> {
-    if (!this.isWriting || performance.now() + ms > this.#end) yield* this.pause(true);
-    this.#end -= ms;
+    yield* this.reserve(ms, true);
   }
 
   /** Does work with pauses where it may be left. */

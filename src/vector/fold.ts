@@ -38,7 +38,7 @@ export interface FoldOptions extends Pick<SegmentInput, "isCounted"> {
  * Writes what has changed in a column since its current generation, as a new one: in slices, each to be run in a
  * transaction of its own, with any pause between them.
  *
- * A row's code is read and written in one slice. Whatever changes later has a row in the log behind the base of the new
+ * A row is read and coded in one slice, and written in that or a later one. Whatever changes later has a row in the log behind the base of the new
  * generation, and is read again by whoever loads it: so rows of different moments may stand side by side. Each slice first looks
  * whether the history it relied on still is the one there is: a restore beneath it, another process that folds or a change
  * of the schema end it. Then the head is flipped in one transaction, which first looks whether all chunks are still there.

@@ -82,7 +82,8 @@ function* fitted(shape: VectorShape, metric: Metric, sample: readonly Uint8Array
   }
   // No outlier moves the median far. Of some hundred rows: sorting costs.
   const few: Float64Array[] = [];
-  for (let at = 0; at < rows.length; at += Math.ceil(rows.length / CENTRE_ROWS)) {
+  const apart = Math.ceil(rows.length / CENTRE_ROWS);
+  for (let at = 0; at < rows.length; at += apart) {
     few.push(directionOf(shape, metric, rows[at]!)!);
     if (few.length % step === 0) yield;
   }
@@ -298,7 +299,7 @@ function rowOf({ columns, values }: Matrix, row: number): Float64Array {
   return Float64Array.from(values.subarray(row * columns, (row + 1) * columns));
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
@@ -341,7 +342,5 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
 /** Whether a row is what the kernels take for the mirror of place `j`: zero before it, and of length about √2. */
 function isReflector(row: Float32Array, j: number): boolean {
   for (let i = 0; i < j; i++) if (row[i] !== 0) return false;
-  let squares = 0;
-  for (let i = j; i < row.length; i++) squares += row[i]! * row[i]!;
-  return Math.abs(squares - 2) < 0.01;
+  return Math.abs(dot(row, row) - 2) < 0.01;
 }
