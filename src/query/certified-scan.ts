@@ -3,16 +3,18 @@ import type { DbLike, Driver, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { factorFor } from "../vector/calibration.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
+import type { CodesFound, Survivor } from "../vector/code-scans.ts";
 import type { SpaceQuery } from "../vector/code-space.ts";
 import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
 import { withoutPause } from "../vector/indexed-column.ts";
 import type { OneBitSpaceQuery } from "../vector/one-bit-space.ts";
-import type { CodesFound, ReadCodes, ResidentCodes, Survivor } from "../vector/resident-codes.ts";
+import type { ResidentCodes } from "../vector/resident-codes.ts";
 import { loadBits, reportDamage, residentCodes } from "../vector/resident-column.ts";
 import type { CodeKind } from "../vector/row-blocks.ts";
 import type { Selection } from "../vector/selection.ts";
 import type { Skip } from "../vector/skip.ts";
+import type { ReadCodes } from "../vector/stored-codes.ts";
 import { considerFold } from "../vector/upkeep.ts";
 import type { Found, Refusal, RowsSkipped } from "./found.ts";
 import { Matching } from "./matching.ts";
@@ -220,7 +222,7 @@ function* certified(base: BaseScan, matching: Matching | undefined): Steps<Scann
       bounds: provenBounds(query),
       rowsMax: WALK_ROWS_MAX,
       search: (k, maxDistance) =>
-        codes.search({ query, k, maxDistance, most: mostSurvivors(codes), among: undefined }, base.read),
+        codes.scans.search({ query, k, maxDistance, most: mostSurvivors(codes), among: undefined }, base.read),
     }));
   if (walked) return walked;
   const start = performance.now();
@@ -235,7 +237,7 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
   const { space } = codes;
   const factor = factorFor(recall, space.oneBit!.spread, base.wanted);
   if (matching && (!space.isExact || codes.streamedBytes("codes") > 0)) {
-    const query = codes.likelyQuery(encoded, factor);
+    const query = codes.scans.likelyQuery(encoded, factor);
     const walked = yield* walk(base, matching, {
       plan: "1-bit scan",
       kind: "bits",
@@ -244,7 +246,7 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
       *search(k, maxDistance) {
         const most = mostSurvivors(codes);
         const search = { query, k, maxDistance, most, among: undefined, isHasty: true };
-        const found = yield* codes.searchLikely(search, read);
+        const found = yield* codes.scans.searchLikely(search, read);
         return found && { survivors: found.rows(), threshold: found.threshold, bytesRead: codes.likelyBytes };
       },
     });
@@ -260,22 +262,22 @@ function* likely(base: BaseScan, matching: Matching | undefined, recall: number)
     if (k > 0) return { refusal: "more rows are asked for than reading one by one is good for" };
   }
   if (space.isExact && k > 0 && codes.isWhole) {
-    const queryOf = (encoded: Uint8Array) => codes.likelyQuery(encoded, factor + LIKELY_MARGIN);
+    const queryOf = (encoded: Uint8Array) => codes.scans.likelyQuery(encoded, factor + LIKELY_MARGIN);
     const scan: CodeScan = { ...base, query: queryFor(codes, base.together, base.n) };
     const scanned = yield* scanAmong(scan, asked, start, { isShared: true, likelyOf: queryOf });
     if (!("refusal" in scanned)) return { ...scanned, plan: "1-bit scan" };
     // Too many rows are likely, which codes for exact answers tell apart better.
     return yield* scanAmong(scan, asked, start);
   }
-  const queryOf = (encoded: Uint8Array) => codes.likelyQuery(encoded, factor);
+  const queryOf = (encoded: Uint8Array) => codes.scans.likelyQuery(encoded, factor);
   const query = queryOf(encoded);
   // Exact codes are a way out that is better than a second scan; without them it is all that keeps the table from being read.
   const searchOf = (query: OneBitSpaceQuery) => ({ query, k, maxDistance, most, among, isHasty: space.isExact });
   const begin: BeginTeam = (count, threads) => {
-    return codes.likelyTeam(count, (at) => searchOf(queryOf(base.together.encoded(base.n + at))), threads);
+    return codes.scans.likelyTeam(count, (at) => searchOf(queryOf(base.together.encoded(base.n + at))), threads);
   };
   const made = k === 0 ? undefined : base.together.scan(base.n, codes.likelyBytes, begin);
-  const found = k === 0 ? undefined : yield* codes.searchLikely(made ?? searchOf(query), read);
+  const found = k === 0 ? undefined : yield* codes.scans.searchLikely(made ?? searchOf(query), read);
   if (space.isExact && !(found && found.count * ROW_COST_BYTES < codes.streamedBytes("codes"))) {
     // The codes for exact answers cost far less than vectors, unless they are on disk, and rule most of the likely rows out.
     const scan: CodeScan = { ...base, query: space.query(encoded) };
@@ -393,11 +395,11 @@ function* scanAmong(
       const encoded = together.encoded(n + at);
       return searchOf(queryFor(codes, together, n + at), encoded);
     };
-    return codes.searchTeam(count, nth, threads);
+    return codes.scans.searchTeam(count, nth, threads);
   };
   const bytes = likelyOf ? codes.likelyBytes : size * codes.space.headBytes;
   const made = isShared && k > 0 ? together.scan(n, bytes, begin) : undefined;
-  const found = k === 0 ? NOTHING_FOUND : yield* codes.search(made ?? searchOf(query, encoded), read);
+  const found = k === 0 ? NOTHING_FOUND : yield* codes.scans.search(made ?? searchOf(query, encoded), read);
   if (!found) return { refusal: "too many rows lie too close to each other for their codes to tell apart" };
   const scanMs = performance.now() - start;
   const scoring = yield* rescoring(k, provenBounds(query));

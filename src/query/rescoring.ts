@@ -3,8 +3,8 @@ import type { Row, Steps } from "../driver/driver.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import { identityOf } from "../migration/identity.ts";
 import { identifier, JSON_EACH } from "../migration/sql-text.ts";
+import type { Survivor } from "../vector/code-scans.ts";
 import type { IndexedColumn } from "../vector/indexed-column.ts";
-import type { Survivor } from "../vector/resident-codes.ts";
 import type { NearestRequest } from "./nearest-request.ts";
 import { type Candidate, NearestRows } from "./nearest-rows.ts";
 

@@ -15,9 +15,9 @@ import {
 import type { ColumnSpace } from "./column-space.ts";
 import { countBits } from "./count-bits.ts";
 import type { StoredColumn } from "./indexed-column.ts";
-import type { BlockSource, StoredBlock } from "./resident-codes.ts";
 import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
 import type { Skip } from "./skip.ts";
+import type { BlockSource, StoredBlock } from "./stored-codes.ts";
 
 /**
  * What is on disk of one vector column, and how it is found.

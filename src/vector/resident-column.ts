@@ -17,8 +17,9 @@ import {
 } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
 import { SAMPLE_ROWS } from "./model.ts";
-import { type ReadCodes, ResidentCodes } from "./resident-codes.ts";
+import { ResidentCodes } from "./resident-codes.ts";
 import { spaceBlockRows } from "./row-blocks.ts";
+import type { ReadCodes } from "./stored-codes.ts";
 
 /** The codes of all rows of this snapshot, or why there are none. */
 export type Resident = ResidentColumn | NotResident;
@@ -63,7 +64,7 @@ interface Cached extends Held {
 }
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
-const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-5", () => new WeakMap());
+const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-6", () => new WeakMap());
 
 /** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
 const CHANGES_MIN = 1000;

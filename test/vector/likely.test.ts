@@ -5,8 +5,9 @@ import { atOnce } from "../../src/kernel/breathing.ts";
 import { type CodeKernel, wasmCodeKernel } from "../../src/kernel/code-kernel.ts";
 import { scalarCodeKernel } from "../../src/kernel/scalar-scan.ts";
 import type { Metric } from "../../src/metric/metric.ts";
+import type { CodeSearch, CodesFound } from "../../src/vector/code-scans.ts";
 import { columnSpace, fitColumn } from "../../src/vector/column-space.ts";
-import { type CodeSearch, type CodesFound, ResidentCodes } from "../../src/vector/resident-codes.ts";
+import { ResidentCodes } from "../../src/vector/resident-codes.ts";
 import { seeded } from "../helpers/databases.ts";
 
 const [ROWS, CAPACITY, SAMPLE] = [600, 64, 200];
@@ -64,12 +65,12 @@ function search(codes: ResidentCodes, query: Float32Array, options: Options): Co
   const encoded = encodeVector(query, codes.space.shape, "query");
   const among = isFiltered ? codes.selection() : undefined;
   among?.addList(Array.from({ length: ROWS / 3 }, (_, i) => i * 3).join(","));
-  const likely = factor === undefined ? undefined : { query: codes.likelyQuery(encoded, factor), most };
+  const likely = factor === undefined ? undefined : { query: codes.scans.likelyQuery(encoded, factor), most };
   const read = () => {
     throw new Error("all codes are in memory");
   };
   const of: CodeSearch = { query: codes.space.query(encoded), k, most, maxDistance, among, likely };
-  return answerOf(codes.search(of, read));
+  return answerOf(codes.scans.search(of, read));
 }
 
 describe.each([
