@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { decodeVector, ELEMENTS, encodeVector, toBytes, toHex, vectorBytes } from "../../src/codec/codec.ts";
+import {
+  decodeVector,
+  ELEMENTS,
+  encodeVector,
+  isSameBytes,
+  toBytes,
+  toHex,
+  vectorBytes,
+} from "../../src/codec/codec.ts";
 
 const shape = { dimensions: 2, element: "float32" as const };
 const EAST = [1, -2];
@@ -109,6 +117,19 @@ describe("says what is wrong with a given value", () => {
     );
     expect(() => encodeVector([], shape, "docs.embedding")).toThrow("docs.embedding: expected 2 dimensions, got 0");
   });
+});
+
+test("bytes are the same whatever they are views on, and another byte or length is not", () => {
+  const bytes = toBytes(HEX)!;
+  expect(isSameBytes(bytes, oddly())).toBe(true);
+  expect(isSameBytes(new Uint8Array(), Buffer.alloc(0))).toBe(true);
+  for (const at of [0, 7]) {
+    const other = bytes.slice();
+    other[at]! ^= 1;
+    expect(isSameBytes(bytes, other)).toBe(false);
+  }
+  expect(isSameBytes(bytes, bytes.subarray(0, 7))).toBe(false);
+  expect(isSameBytes(bytes.subarray(0, 7), bytes)).toBe(false);
 });
 
 test("hex is the inverse of reading hex", () => {
