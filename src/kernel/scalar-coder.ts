@@ -11,11 +11,12 @@ const CODE_MAX = 127;
 const SCALE_MIN = 2 ** -100;
 const UPWARDS = 1 + 2 ** -22;
 const LEAST = 2 ** -148;
+const SQUARES_AWAY_MAX = 0.01;
 
 const { fround } = Math;
 
 /** The coder in plain TypeScript, equal to the last bit: the oracle of the tests, and the fallback without SIMD. */
-export function scalarCoder(input: CoderInput): Coder {
+export function scalarCoder(input: CoderInput): Coder | undefined {
   const { dimensions, element, metric, head, relative, absolute, sums } = input;
   const width = Math.ceil(dimensions / 16) * 16;
   const padded = (values: ArrayLike<number>) => {
@@ -25,7 +26,8 @@ export function scalarCoder(input: CoderInput): Coder {
   };
   const centre = padded(input.centre);
   const reflectors = input.reflectors.map(padded);
-  const factors = input.reflectors.map(factorOf);
+  if (!reflectors.every(isReflector)) return undefined;
+  const factors = reflectors.map((v) => 2 / squaresOf(v));
 
   function codeOf(blob: Uint8Array): RowCode | undefined {
     const x = padded(codecOf(element).decode(blob));
@@ -99,11 +101,13 @@ export function scalarCoder(input: CoderInput): Coder {
   };
 }
 
-/** What makes a mirror of a reflector v: I - factor·vvᵀ. */
-export function factorOf(reflector: Float32Array): number {
-  let squares = 0;
-  for (let i = 0; i < reflector.length; i++) squares += reflector[i]! * reflector[i]!;
-  return 2 / squares;
+/** Whether a row is what the kernels take for the reflector of place `j`. */
+function isReflector(row: Float32Array, j: number): boolean {
+  return row.subarray(0, j).every((value) => value === 0) && Math.abs(squaresOf(row) - 2) < SQUARES_AWAY_MAX;
+}
+
+function squaresOf(row: Float32Array): number {
+  return laneSum(row.length, (i) => row[i]! * row[i]!);
 }
 
 function quantise(z: Float32Array, factor: number, codes: Int8Array): [scale: number, wrong: number] {

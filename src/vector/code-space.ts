@@ -1,6 +1,6 @@
 import { codecOf, type VectorShape, vectorBytes } from "../codec/codec.ts";
 import type { BlockShape } from "../kernel/code-blocks.ts";
-import { type Coder, type CoderInput, coderFor, type RowCode } from "../kernel/coder.ts";
+import { type Coder, coderFor, type RowCode } from "../kernel/coder.ts";
 import { roundUp } from "../kernel/module.ts";
 import { CHAIN_STEPS } from "../kernel/scalar-coder.ts";
 import type { CodedQuery } from "../kernel/scan.ts";
@@ -105,12 +105,7 @@ const NO_BYTES = new Uint8Array();
  *
  * @param model - from `fitModel`
  */
-export function codeSpace(
-  shape: VectorShape,
-  metric: Metric,
-  model: Uint8Array,
-  makeCoder: (input: CoderInput) => Coder = coderFor,
-): CodeSpace | undefined {
+export function codeSpace(shape: VectorShape, metric: Metric, model: Uint8Array): CodeSpace | undefined {
   const { dimensions, element } = shape;
   if ((element === "bit" || element === "int8") && model.length > 0) return undefined;
   if (element === "bit") return bitSpace(shape, metric);
@@ -134,7 +129,7 @@ export function codeSpace(
   const steps = 1 + CHAIN_STEPS + Math.ceil(width / (4 * CHAIN_STEPS)) + 3;
   const rotating = 1.01 * reflectors.length * (2 * steps + 8) * EPSILON_32;
   const gamma = gammaOf(dimensions);
-  const coder = makeCoder({
+  const coder = coderFor({
     dimensions,
     element,
     metric,
@@ -145,6 +140,7 @@ export function codeSpace(
     absolute: metric === "cosine" ? 2 * gamma : 0,
     sums: 1 + 2 * gamma,
   });
+  if (!coder) return undefined;
   return {
     shape,
     metric,

@@ -111,7 +111,7 @@ function partsOf({ shape }: SpaceInput, bytes: Uint8Array): Parts | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at);
   const exact = bytes.subarray(0, view.getUint32(0, true));
   if (exact.length > at || exact.length + 3 < at) return undefined;
-  const centre = Float32Array.from({ length: shape.dimensions }, (_, i) => view.getFloat32(HEADER_BYTES + i * 4, true));
+  const centre = new Float32Array(bytes.slice(at + HEADER_BYTES).buffer);
   const spread = view.getFloat32(8, true);
   if (!(spread >= 1 && spread < 100) || !centre.every(Number.isFinite)) return undefined;
   return { exact, oneBit: { centre, seed: view.getUint32(4, true), spread } };

@@ -322,7 +322,10 @@ export function modelBytes({ centre, reflectors }: Model): Uint8Array<ArrayBuffe
   return bytes;
 }
 
-/** The model in these bytes, a copy, or undefined where they hold none for vectors of so many dimensions. */
+/**
+ * The model in these bytes, or undefined where they hold none for vectors of so many dimensions. Views on them, where they begin at
+ * a multiple of four. Whether the reflectors are such is for those to see who use them.
+ */
 export function readModel(bytes: Uint8Array, dimensions: number): Model | undefined {
   if (bytes.byteLength < HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -330,17 +333,11 @@ export function readModel(bytes: Uint8Array, dimensions: number): Model | undefi
   const isWhole =
     version === VERSION && stored === dimensions && bytes.byteLength === HEADER_BYTES + 4 * dimensions * (1 + count!);
   if (!isWhole) return undefined;
-  const values = new Float32Array(bytes.slice(HEADER_BYTES).buffer);
+  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const values = new Float32Array(buffer, byteOffset + HEADER_BYTES, dimensions * (1 + count!));
   const rows = Array.from({ length: 1 + count! }, (_, row) =>
     values.subarray(row * dimensions, (row + 1) * dimensions),
   );
   const [centre, ...reflectors] = rows as [Float32Array, ...Float32Array[]];
-  const isSound = centre.every(Number.isFinite) && count! % HEAD_STEP === 0 && reflectors.every(isReflector);
-  return isSound ? { centre, reflectors } : undefined;
-}
-
-/** Whether a row is what the kernels take for the mirror of place `j`: zero before it, and of length about √2. */
-function isReflector(row: Float32Array, j: number): boolean {
-  for (let i = 0; i < j; i++) if (row[i] !== 0) return false;
-  return Math.abs(dot(row, row) - 2) < 0.01;
+  return centre.every(Number.isFinite) && count! % HEAD_STEP === 0 ? { centre, reflectors } : undefined;
 }

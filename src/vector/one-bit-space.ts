@@ -172,10 +172,12 @@ function factorsOf(width: number, window: number, seed: number): Float32Array[] 
   const mixed = isWhole ? 1 : Math.SQRT1_2;
   return Array.from({ length: isWhole ? ROUNDS.whole : ROUNDS.windows }, (_, round) => {
     const from = round % 2 === 0 ? 0 : width - window;
-    return Float32Array.from({ length: width }, (_, i) => {
+    const factors = new Float32Array(width);
+    for (let i = 0; i < width; i++) {
       const size = (i >= from && i < from + window ? inside : 1) * mixed;
-      return random() ? size : -size;
-    });
+      factors[i] = random() ? size : -size;
+    }
+    return factors;
   });
 }
 

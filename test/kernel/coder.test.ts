@@ -45,7 +45,7 @@ describe.each([
         const random = seeded(seed);
         const wasm = wasmCoder(input);
         if (!wasm) throw new Error("this engine has no SIMD: the comparison would prove nothing");
-        const scalar = scalarCoder(input);
+        const scalar = scalarCoder(input)!;
         const blobs = Array.from({ length: 11 }, (_, row) => {
           const size = element === "float16" ? 1 : SIZES[row % SIZES.length]!;
           const values = Array.from({ length: dimensions }, () => (random() - 0.5) * size);
@@ -73,6 +73,28 @@ describe.each([
       }
     }
   });
+});
+
+test("reflectors that are none are refused by both kernels", () => {
+  const altered = (j: number, i: number, value: number) => {
+    const input = inputOf(40, 16, 1, "float32");
+    input.reflectors[j]![i] = value;
+    return input;
+  };
+  for (const [input, isSound] of [
+    [altered(6, 5, 0), true],
+    // A zero of either sign, in front of the place: among the four of the place's own turn, and of an earlier one.
+    [altered(6, 5, -0), true],
+    [altered(6, 1, -0), true],
+    [altered(6, 5, 1e-45), false],
+    [altered(6, 1, 1e-45), false],
+    [altered(15, 0, Number.NaN), false],
+    [altered(15, 39, Number.NaN), false],
+    [altered(0, 39, Number.POSITIVE_INFINITY), false],
+    [altered(3, 39, 0.9), false],
+  ] as const) {
+    expect([wasmCoder(input), scalarCoder(input)].map((coder) => coder !== undefined)).toEqual([isSound, isSound]);
+  }
 });
 
 test.each([

@@ -189,6 +189,8 @@ test("bytes that are no model of this shape are refused", () => {
     sound.slice(1),
     damaged,
     modelBytes({ centre: new Float32Array(65), reflectors: [] }),
+    // Sixteen reflectors of no length.
+    modelBytes({ centre: new Float32Array(64), reflectors: Array(16).fill(new Float32Array(64)) }),
   ]) {
     expect(spaceOfModel(shape, "l2", model)).toBeUndefined();
   }

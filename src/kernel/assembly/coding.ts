@@ -10,6 +10,8 @@ const GROUP: i32 = 4;
 const CHAIN_BYTES: usize = 128;
 /** Below this a scale is taken as zero: its inverse must be a finite f32. Coordinates are below 2. */
 const SCALE_MIN: f64 = 7.888609052210118e-31;
+/** How far |v|² of a reflector may be from 2. */
+const SQUARES_AWAY_MAX: f64 = 0.01;
 /** Makes a float32 of a float64 that is not smaller; 1 + 2^-22 and 2^-148. */
 const UPWARDS: f64 = 1.0000002384185791;
 const LEAST: f64 = 2.802596928649634e-45;
@@ -169,7 +171,29 @@ function reflect(rows: usize, tiles: usize, width: usize, count: i32, reflectors
   }
 }
 
-/** The same of one vector in float64, for queries. */
+/**
+ * What makes mirrors of `count` reflectors v, 2/|v|², as f32 and as f64. Tells whether all are reflectors: zero before their own
+ * places, as the loops above rely on, and of length about √2.
+ */
+export function mirrors(reflectors: usize, width: usize, count: i32, factors: usize, wideFactors: usize): bool {
+  for (let j = 0; j < count; j++) {
+    let before = f32x4.splat(0);
+    const whole = <usize>j & ~3;
+    for (let i: usize = 0; i < whole; i += 4) {
+      before = v128.or(before, f32x4.ne(v128.load(reflectors + (i << 2)), f32x4.splat(0)));
+    }
+    if (v128.any_true(before)) return false;
+    for (let i = whole; i < <usize>j; i++) if (load<f32>(reflectors + (i << 2)) != 0) return false;
+    const squares = squaredNorm<f32>(reflectors, width);
+    if (!(abs(squares - 2) < SQUARES_AWAY_MAX)) return false;
+    store<f32>(factors + (<usize>j << 2), <f32>(2 / squares));
+    store<f64>(wideFactors + (<usize>j << 3), 2 / squares);
+    reflectors += width << 2;
+  }
+  return true;
+}
+
+/** `reflect` of one vector in float64, for queries. */
 export function rotate(row: usize, width: usize, count: i32, reflectors: usize, factors: usize): void {
   const bytes = width << 2;
   let t = f64x2.splat(0);
