@@ -4,6 +4,7 @@ import type { RowCode } from "../kernel/coder.ts";
 import type { OneBitShape } from "../kernel/one-bit-blocks.ts";
 import type { Metric } from "../metric/metric.ts";
 import { calibrate } from "./calibration.ts";
+import { ChunkDamage } from "./chunk.ts";
 import { type CodeSpace, codeSpace } from "./code-space.ts";
 import { fitModel } from "./model.ts";
 import { type OneBitModel, oneBitShape } from "./one-bit-space.ts";
@@ -96,6 +97,17 @@ export function columnSpace(input: SpaceInput, model: Uint8Array): ColumnSpace |
       throw new TypeError("a column without codes for exact answers was searched for them");
     },
   };
+}
+
+/**
+ * The space of a model that was read from disk.
+ *
+ * @throws {ChunkDamage} when it is none of such a column
+ */
+export function openSpace(input: SpaceInput, model: Uint8Array): ColumnSpace {
+  const space = columnSpace(input, model);
+  if (!space) throw new ChunkDamage("the model is not one of such vectors");
+  return space;
 }
 
 interface Parts {

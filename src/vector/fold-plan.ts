@@ -1,6 +1,6 @@
 import { checksum } from "../kernel/checksum.ts";
-import { ChunkDamage } from "./chunk.ts";
-import { type ColumnSpace, columnSpace, hasModel } from "./column-space.ts";
+import type { ChunkDamage } from "./chunk.ts";
+import { type ColumnSpace, hasModel, openSpace } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
 import { damageOf, MODEL_MS, type Slices, type Work } from "./fold-slices.ts";
 import { isSameKinds, type LogPlace, liveRows, type Manifest, type Segment, type Unit } from "./generation.ts";
@@ -68,8 +68,7 @@ export function* soundGeneration(
 }
 
 /**
- * The space of a model on disk: that of the codes in memory, where they have the same, since to build one takes as long as a slice
- * may.
+ * The space of a model on disk: that of the codes in memory, where they have the same.
  *
  * @throws {ChunkDamage} when it is no model of such a column
  */
@@ -78,9 +77,7 @@ function* storedSpace(slices: Slices, connection: object, model: Uint8Array): Wo
   const codes = (yield* currentCodes(connection, column, CATCH_UP_ROWS))?.codes;
   if (codes instanceof ResidentCodes && hasModel(codes.space, model)) return codes.space;
   yield* slices.reserve(MODEL_MS);
-  const space = columnSpace(column, model);
-  if (!space) throw new ChunkDamage("the model is not one of such vectors");
-  return space;
+  return openSpace(column, model);
 }
 
 /** Ids of the rows that may differ from the generation, ascending, or why all may. */

@@ -3,7 +3,7 @@ import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
-import { columnSpace, fitColumn } from "./column-space.ts";
+import { columnSpace, fitColumn, openSpace } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
 import { Generations, isSameKinds } from "./generation.ts";
 import {
@@ -312,9 +312,7 @@ function* openStored(
     const change = yield* followLog(column.log, cursor, most);
     if (change.type === "all" && change.isUnknown) throw new LogDamage();
     if (change.type === "all" || change.type === "lost") return undefined;
-    const model = yield* generations.model(manifest.model);
-    const space = columnSpace(column, model);
-    if (!space) throw new ChunkDamage("the model is not one of such vectors");
+    const space = openSpace(column, yield* generations.model(manifest.model));
     // Another version of the library may cut blocks in another way.
     if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return undefined;
     const codes = new ResidentCodes(space);
