@@ -1,4 +1,4 @@
-import { is, Placeholder, SQL } from "drizzle-orm";
+import { is, Placeholder, SQL, sql } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
 
@@ -57,9 +57,13 @@ export function numberWithin(value: unknown, subject: string, min: number, max: 
   throw new InvalidOptionError({ subject, expected: `a number${range}`, got: describe(value) });
 }
 
-/** A Drizzle condition, or undefined: `and(...)` of nothing is undefined, and means no condition. */
+/**
+ * A Drizzle condition, or undefined: `and(...)` of nothing is undefined, and means no condition. In parentheses: Drizzle 0.x puts none
+ * around SQL as somebody wrote it, and an OR in it would let in rows that another condition beside it leaves out.
+ */
 export function condition(value: unknown): SQL | undefined {
-  if (value === undefined || is(value, SQL)) return value as SQL | undefined;
+  if (value === undefined) return undefined;
+  if (is(value, SQL)) return sql`(${value})`;
   throw new InvalidOptionError({
     subject: "where",
     expected: "a Drizzle condition, such as eq(docs.course, 'ml')",

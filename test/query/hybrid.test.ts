@@ -127,6 +127,8 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     expect(await found({ text: "-tart", vector: [0, 0] }, { depth: 2, limit: 2 })).toEqual([1, 5]);
     expect(await found({ text: "juice -tart", vector: [0, 0] }, { where: eq(docs.course, "de") })).toEqual([5, 6]);
     expect(await found({ text: "-apple", vector: [0, 0] }, { where: eq(docs.course, "de") })).toEqual([]);
+    const plain = sql`${docs.course} = 'ml' or ${docs.course} = 'fr'`;
+    expect(await found({ text: "-tart", vector: [0, 0] }, { where: plain })).toEqual([1]);
     // A word that is asked for, too, is not excluded.
     expect(await found({ text: "tart -tart", vector: [0, 0] })).toEqual([1, 2, 3, 4, 5]);
     expect(

@@ -98,6 +98,20 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
     expect(ids(await search(undefined))).toEqual([1, 3, 2, 6, 4]);
   });
 
+  test("where of plain SQL holds as a whole: an OR in it lets in no row that has no vector, and no page twice", async () => {
+    const { db, exec } = open();
+    await exec("create table wide (id integer primary key, embedding blob)");
+    await exec(`insert into wide with recursive n (i) as (select 1 union all select i + 1 from n where i < 200)
+      select i, case when i % 10 > 0 then zeroblob(4000) end from n`);
+    const wide = sqliteTable("wide", { id: integer().primaryKey(), embedding: vectorColumn(1000) });
+    const where = sql`${wide.id} <= 20 or ${wide.id} > 110`;
+    const search = nearest(db, wide.embedding, new Float32Array(1000), { metric: "l2", where, limit: 200 });
+    const expected = Array.from({ length: 200 }, (_, i) => i + 1).filter((i) => i % 10 > 0 && (i <= 20 || i > 110));
+    expect(ids(await search)).toEqual(expected);
+    const skipped = { wrongLength: 0, notFinite: 0, notAVector: 0 };
+    expect(await search.explain()).toMatchObject({ rowsScanned: expected.length, rowsSkipped: skipped });
+  });
+
   test("limit and offset page through one order, limit 0 gives nothing", async () => {
     const { db } = await filled(open);
     const page = async (limit: number, offset: number) =>
