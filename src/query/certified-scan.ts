@@ -483,7 +483,7 @@ function* rounds(
         size: seen.size,
         skipped,
         scanBytes,
-        inDoubt: found.survivors.length,
+        inDoubt: seen.size,
       };
     }
     if (allMs((codes.size * matches) / seen.size) < 2 * scanMs + ROUND_MS) return undefined;

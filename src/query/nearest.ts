@@ -47,7 +47,7 @@ export interface NearestExplain {
   plan: "bare scan" | "certified scan" | "1-bit scan";
   /** The search index the column belongs to, or null. */
   index: string | null;
-  /** Why that index was not asked, or null where it was or there is none. */
+  /** Why that index was not asked, or null where it was, there is none, or `limit` is 0 and nothing is. */
   fallback: string | null;
   /** The share of the true nearest rows that was asked for: by the query, else as stored for the column, else 1. */
   recall: number;
@@ -57,7 +57,10 @@ export interface NearestExplain {
   sql: string;
   /** The statement that reads the rows of the hits. */
   fetchSql: string;
-  /** Rows with a vector that matched `where`. */
+  /**
+   * Rows with a vector that matched `where`. Where an index answers under a condition by asking the nearest rows by code whether
+   * they match, nobody counts those: then the rows that were asked.
+   */
   rowsScanned: number;
   /** Of those, rows that their codes alone did not rule out; 0 in a bare scan, which has no codes. */
   rowsInDoubt: number;

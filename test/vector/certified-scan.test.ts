@@ -157,6 +157,10 @@ describe("the answer is that of the bare scan, to the last tie", () => {
     expect(first + later).toBeLessThan(8);
     // Another value of which the nearest rows match: the next walk tells, and from then on each.
     expect(walksOf(60, 1)).toBeGreaterThan(20);
+    const explains = Array.from({ length: 20 }, () => expectSame([1, 0], { limit: 5 }, (table) => from(table, 1)));
+    const { rowsScanned, rowsInDoubt, rowsRescored } = explains.find(({ rowsScanned }) => rowsScanned < 1000)!;
+    // Of the rows that were asked all but the first match.
+    expect({ rowsInDoubt, rowsRescored }).toEqual({ rowsInDoubt: rowsScanned, rowsRescored: rowsScanned - 1 });
     for (const least of [1, 1000, 1999, 9000]) expectSame([1, 0], { limit: 5 }, (table) => from(table, least));
   });
 
