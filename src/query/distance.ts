@@ -18,7 +18,7 @@ type DistanceOf<TColumn extends AnyVectorColumn> = null extends GetColumnData<TC
 
 /**
  * The distance of each row's vector to `query` as an SQL expression, for any select, `orderBy` or `where`: the number
- * `nearest` gives, to the last bit. NULL where the vector is NULL or its bytes are no vector of the column. Needs
+ * `nearest` gives, to the last bit; also of a column of a view, a subquery or a relational query. NULL where the vector is NULL or its bytes are no vector of the column. Needs
  * `registerFunctions(db)` once a connection. Computes one row at a time; `nearest` is many times faster.
  *
  * SQL: `vector_distance_cos("embedding", ?)`, with a third argument `'float16'` or `'int8'` for those elements.

@@ -26,7 +26,16 @@ const ORIGINAL_COLUMN = Symbol.for("drizzle:OriginalColumn");
  * @throws {UnsupportedKeyError} when the table declares no primary key, or one with nullable parts
  */
 export function tableOfVector(column: Column<any, any, any>): KeyedTable {
-  const table = checkVectorColumn(column);
+  checkVectorColumn(column);
+  const table = (column as unknown as { table: SQLiteTable }).table;
+  if (!is(table, SQLiteTable) || isOfView(table)) {
+    throw new UnsupportedColumnError({
+      subject: columnLabel(column),
+      expected: "a column of a table",
+      got: "a column of a view",
+      hint: "Search the table beneath the view, with the view's condition as `where`.",
+    });
+  }
   if (isOfSubquery(column, table)) {
     throw new UnsupportedColumnError({
       subject: columnLabel(column),
@@ -38,29 +47,14 @@ export function tableOfVector(column: Column<any, any, any>): KeyedTable {
   return keyedTable(table);
 }
 
-/**
- * The table a vector column belongs to, not checked for a key.
- *
- * @throws {UnsupportedColumnError} when the column is no vector column, or belongs to a view
- */
-export function checkVectorColumn(column: Column<any, any, any>): SQLiteTable {
-  if (configOf(column) === undefined) {
-    throw new UnsupportedColumnError({
-      subject: columnLabel(column),
-      expected: "a vectorColumn of a table",
-      got: describeColumn(column),
-    });
-  }
-  const table = (column as unknown as { table: SQLiteTable }).table;
-  if (!is(table, SQLiteTable) || isOfView(table)) {
-    throw new UnsupportedColumnError({
-      subject: columnLabel(column),
-      expected: "a column of a table",
-      got: "a column of a view",
-      hint: "Search the table beneath the view, with the view's condition as `where`.",
-    });
-  }
-  return table;
+/** @throws {UnsupportedColumnError} when the column is no vector column, of whatever it is part */
+export function checkVectorColumn(column: Column<any, any, any>): void {
+  if (configOf(column) !== undefined) return;
+  throw new UnsupportedColumnError({
+    subject: columnLabel(column),
+    expected: "a vectorColumn of a table",
+    got: describeColumn(column),
+  });
 }
 
 /**

@@ -1,3 +1,4 @@
+import * as drizzleOrm from "drizzle-orm";
 import { and, asc, eq, gt, isNull, lt, sql } from "drizzle-orm";
 import * as sqliteCore from "drizzle-orm/sqlite-core";
 import {
@@ -304,8 +305,8 @@ describe("columns that are not a table's own", () => {
   const existing = sqliteView("existing_view", { id: integer(), v: vectorColumn(1) }).existing();
   const fromSql = sqliteView("from_sql", { id: integer(), v: vectorColumn(1) }).as(sql`select id, v from docs`);
 
-  function opened() {
-    const { db, client } = openBetterSqlite3();
+  function opened(config?: Record<string, unknown>) {
+    const { db, client } = openBetterSqlite3(config);
     client.exec(`create table docs (id integer primary key, kind text, v blob);
       insert into docs values (1, 'a', x'0000803f'), (2, 'b', x'00000040')`);
     registerFunctions(db);
@@ -317,14 +318,38 @@ describe("columns that are not a table's own", () => {
     ["existing_view", existing.v],
     ["from_sql", fromSql.v],
     ["aliased", alias(fromQuery, "aliased").v],
-  ] as [string, any][])("a column of the view %s is a typed error of nearest and distance", (view, column) => {
-    const expected = expect.objectContaining({
-      code: "UNSUPPORTED_COLUMN",
-      message: `${view}.v: expected a column of a table, got a column of a view`,
-      hint: "Search the table beneath the view, with the view's condition as `where`.",
+  ] as [string, any][])("a column of the view %s is a typed error of nearest", (view, column) => {
+    expect(() => nearest(opened(), column, [1])).toThrow(
+      expect.objectContaining({
+        code: "UNSUPPORTED_COLUMN",
+        message: `${view}.v: expected a column of a table, got a column of a view`,
+        hint: "Search the table beneath the view, with the view's condition as `where`.",
+      }),
+    );
+  });
+
+  test("distance measures columns of views", () => {
+    const db = opened();
+    db.run(sql`create view existing_view as select id, v from docs`);
+    db.run(sql`create view from_query as select id, kind, v from docs where kind = 'a'`);
+    const d = distance(existing.v, [3], "l2");
+    expect(db.select({ id: existing.id, d }).from(existing).orderBy(d).all()).toEqual([
+      { id: 2, d: 1 },
+      { id: 1, d: 2 },
+    ]);
+    const ofQuery = distance(fromQuery.v, [3], "l2");
+    expect(db.select({ d: ofQuery }).from(fromQuery).all()).toEqual([{ d: 2 }]);
+  });
+
+  test("distance orders a relational query, whose table goes by its own name on 0.x", async () => {
+    const db: any = opened(
+      isDrizzleV1 ? { relations: (drizzleOrm as any).defineRelations({ docs }) } : { schema: { docs } },
+    );
+    const rows = await db.query.docs.findMany({
+      columns: { id: true },
+      orderBy: (row: typeof docs) => distance(row.v, [3], "l2"),
     });
-    expect(() => nearest(opened(), column, [1])).toThrow(expected);
-    expect(() => distance(column, [1])).toThrow(expected);
+    expect(rows).toEqual([{ id: 2 }, { id: 1 }]);
   });
 
   // On 0.x a column of a subquery cannot be told from one of an alias.
