@@ -1,10 +1,10 @@
 import { is, Placeholder, type SQL } from "drizzle-orm";
-import { describe } from "../codec/codec.ts";
+import { describe, encodeVector } from "../codec/codec.ts";
 import { type DbLike, type Driver, driverOf } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { type IndexedVector, isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
-import type { AnyVectorColumn } from "../schema/vector-column.ts";
+import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
 import { type Fields, fieldsOf } from "./fetch.ts";
 import { type Fusion, fusionOption } from "./fusion.ts";
 import type { HybridOptions } from "./hybrid.ts";
@@ -83,6 +83,7 @@ export class HybridRequest {
     }
     this.isByName = isNamed(vector);
     this.vectors = vector === undefined ? [] : this.isByName ? named(vector as object, index) : [single(vector, index)];
+    for (const leg of this.vectors) checkVector(leg);
     if (text !== undefined) checkHasText(index);
     this.text =
       text === undefined
@@ -104,10 +105,8 @@ export class HybridRequest {
 }
 
 function checkQuery(query: unknown): { text: unknown; vector: unknown } {
-  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? null, "hybrid's query", [
-    "text",
-    "vector",
-  ]);
+  const naming = { subject: "query", expected: "{ text, vector } or one of them", member: "a part of hybrid's query" };
+  const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? null, naming, ["text", "vector"]);
   if (text !== undefined || vector !== undefined) return { text, vector };
   throw new InvalidOptionError({ subject: "query", expected: "a text, a vector or both", got: "neither" });
 }
@@ -152,12 +151,20 @@ function gotOf(query: unknown): string {
 function named(given: object, { name, vectors }: SearchIndex): VectorLeg[] {
   const known = vectors.map(({ key }) => key);
   if (known.length === 0) throw withoutVectors(name, given);
-  const queries = knownOptions<Record<string, unknown>>(given, `${name}'s vectors`, known);
+  const naming = { subject: "vector", expected: "vectors by column", member: `a vector column of ${name}` };
+  const queries = knownOptions<Record<string, unknown>>(given, naming, known);
   const legs = vectors.flatMap((indexed) =>
     queries[indexed.key] === undefined ? [] : [{ name: indexed.key, indexed, query: queries[indexed.key] }],
   );
   if (legs.length > 0) return legs;
   throw new InvalidOptionError({ subject: "vector", expected: `a vector for ${known.join(", ")}`, got: "none" });
+}
+
+/** Refuses at once what is no vector of the column, as `nearest` does; zeros are for the leg to say nothing of. */
+function checkVector({ indexed, query }: VectorLeg): void {
+  if (isPlaceholder(query)) return;
+  const { column } = indexed;
+  encodeVector(query, configOf(column)!, columnLabel(column));
 }
 
 /** A vector column as `nearest` takes it. */

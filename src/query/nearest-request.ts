@@ -8,7 +8,15 @@ import type { Collation } from "./key.ts";
 import { keyCollations } from "./key-collations.ts";
 import { type KeyedTable, tableOfVector } from "./keyed-table.ts";
 import type { NearestOptions } from "./nearest.ts";
-import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, numberWithin, wholeNumber } from "./options.ts";
+import {
+  condition,
+  isPlaceholder,
+  knownOptions,
+  LIMIT_DEFAULT,
+  numberWithin,
+  placeholderValue,
+  wholeNumber,
+} from "./options.ts";
 import type { Values } from "./search-query.ts";
 import { encodeQuery } from "./vector-query.ts";
 
@@ -49,7 +57,7 @@ export class NearestRequest {
     this.recall = options.recall === undefined ? undefined : numberWithin(options.recall, "recall", 0.5, 1, 1);
     this.fields = fieldsOf(this.keyed, options.select, ["$distance"]);
     if (isPlaceholder(query)) {
-      this.#query = (values) => this.#encode(values[query.name]);
+      this.#query = (values) => this.#encode(placeholderValue(query, values));
     } else {
       const encoded = this.#encode(query);
       this.#query = () => encoded;

@@ -1,40 +1,52 @@
 import { is, Placeholder, SQL, sql } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
+import type { Values } from "./search-query.ts";
 
 export const LIMIT_DEFAULT = 10;
+
+/** What an object of known names is called where it is refused. */
+interface Naming {
+  readonly subject: string;
+  /** What the whole has to be. */
+  readonly expected: string;
+  /** What each of its names is. */
+  readonly member: string;
+}
 
 /**
  * A caller's options as a plain object of known names. Keys that JSON may smuggle in (`__proto__`, `constructor`) are ignored.
  *
+ * @param of - the helper whose options they are, or what else the object is
  * @throws {InvalidOptionError} for an option that does not exist: a misspelt one must not go unnoticed
  */
 export function knownOptions<T extends object>(
   options: unknown,
-  helper: string,
+  of: string | Naming,
   names: readonly (keyof T & string)[],
 ): T {
   const known = Object.create(null) as T;
   if (options === undefined) return known;
+  const { subject, expected, member } = typeof of === "string" ? optionsOf(of) : of;
   if (typeof options !== "object" || options === null) {
-    throw new InvalidOptionError({
-      subject: "options",
-      expected: `an object of options of ${helper}`,
-      got: describe(options),
-    });
+    throw new InvalidOptionError({ subject, expected, got: describe(options) });
   }
   for (const name of Object.keys(options)) {
     if (name === "__proto__" || name === "constructor" || name === "prototype") continue;
     if (!(names as readonly string[]).includes(name)) {
       throw new InvalidOptionError({
         subject: name,
-        expected: `an option of ${helper}: ${names.join(", ")}`,
+        expected: `${member}: ${names.join(", ")}`,
         got: name,
       });
     }
     (known as Record<string, unknown>)[name] = (options as Record<string, unknown>)[name];
   }
   return known;
+}
+
+function optionsOf(helper: string): Naming {
+  return { subject: "options", expected: `an object of options of ${helper}`, member: `an option of ${helper}` };
 }
 
 /**
@@ -73,4 +85,15 @@ export function condition(value: unknown): SQL | undefined {
 
 export function isPlaceholder(value: unknown): value is Placeholder {
   return is(value, Placeholder);
+}
+
+/** @throws {InvalidOptionError} when a prepared search is run without it, or a search with placeholders as it is */
+export function placeholderValue({ name }: Placeholder, values: Values): unknown {
+  if (Object.hasOwn(values, name)) return values[name];
+  throw new InvalidOptionError({
+    subject: `sql.placeholder("${name}")`,
+    expected: "a value",
+    got: "none",
+    hint: `Call .prepare(), and give the value to what you call on that, as in .all({ ${name}: … }). A search with placeholders cannot be frozen by .as().`,
+  });
 }

@@ -46,7 +46,12 @@ export class Highlighter {
   readonly #isHtml: boolean;
 
   constructor(given: unknown, index: SearchIndex) {
-    const options = knownOptions<HighlightOptions>(given, "highlight", OPTIONS);
+    const naming = {
+      subject: "highlight",
+      expected: "an object such as { html: true }",
+      member: "an option of highlight",
+    };
+    const options = knownOptions<HighlightOptions>(given, naming, OPTIONS);
     const known = index.text.map(({ key }) => key);
     const { columns = known, tags = ["<mark>", "</mark>"], ellipsis = "…", snippet, html = false } = options;
     if (!Array.isArray(columns)) throw wrong("highlight.columns", "an array of text columns", columns);

@@ -11,7 +11,7 @@ import { type WordCharacters, wordCharacters } from "../text/word-characters.ts"
 import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
 import { compareKeys, keyPart, keysForm, keysToJson } from "./key.ts";
 import { type KeyedTable, keyOf, readPart } from "./keyed-table.ts";
-import { isPlaceholder } from "./options.ts";
+import { isPlaceholder, placeholderValue } from "./options.ts";
 import { declarationOf } from "./search-attachment.ts";
 import {
   checkText,
@@ -108,7 +108,7 @@ export class TextLeg {
     this.#prefix = prefixOption(options.prefix);
     this.#stopWords = stopWordsOption(options.stopWords, this.#characters.isEnglish && this.#match === "any");
     const checked = isPlaceholder(text) ? undefined : checkText(text);
-    this.#text = (values) => checked ?? checkText(values[(text as Placeholder).name]);
+    this.#text = (values) => checked ?? checkText(placeholderValue(text as Placeholder, values));
   }
 
   /** What becomes of the words. A column of weight 0 is there for highlights only: its words neither find a row nor count. */

@@ -522,16 +522,16 @@ describe("arguments of hybrid", () => {
 
   test.each([
     [{}, "query: expected a text, a vector or both, got neither"],
-    [undefined, "options: expected an object"],
-    [null, "options: expected an object of options of hybrid's query, got null"],
-    [{ words: "x" }, "words: expected an option of hybrid's query"],
+    [undefined, "query: expected { text, vector } or one of them, got null"],
+    ["apple", 'query: expected { text, vector } or one of them, got text "apple"'],
+    [{ words: "x" }, "words: expected a part of hybrid's query: text, vector, got words"],
     [{ vector: [1] }, "docs.embedding: expected 2 dimensions, got 1"],
-    [{ vector: { other: [1, 2] } }, "other: expected an option of one_vector's vectors: embedding"],
+    [{ vector: { other: [1, 2] } }, "other: expected a vector column of one_vector: embedding, got other"],
     [{ vector: {} }, "vector: expected a vector for embedding, got none"],
     [{ text: 5 }, "text: expected a string to search for, got 5"],
-  ])("the query %j is refused", async (query, message) => {
+  ])("the query %j is refused at once", async (query, message) => {
     const { db } = await filled(DRIVERS[0]!.open);
-    expect(() => hybrid(db, oneVector, query as any).all()).toThrow(message);
+    expect(() => hybrid(db, oneVector, query as any)).toThrow(message);
   });
 
   test("vectors of an index that has none are refused, by column, too", () => {

@@ -127,8 +127,10 @@ describe("options of nearest out of range throw at once, before any SQL", () => 
       });
   });
 
-  test("a placeholder that is not filled is a query that is undefined", () => {
-    expect(errorOf(() => searchIn(docs.v, sql.placeholder("q")).all())).toMatchObject({
+  test("a placeholder that is not filled is named, one that is filled with nothing is no vector", () => {
+    const query = searchIn(docs.v, sql.placeholder("q"));
+    expect(errorOf(() => query.all())).toMatchObject({ message: 'sql.placeholder("q"): expected a value, got none' });
+    expect(errorOf(() => query.prepare().all({ q: undefined }))).toMatchObject({
       message: "docs.v: expected an array or typed array of numbers, got undefined",
     });
   });

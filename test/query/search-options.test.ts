@@ -160,7 +160,7 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
     [{ html: "yes" }, "highlight.html: expected true or false"],
     [{ ellipsis: 3 }, "highlight.ellipsis: expected a text"],
     [{ tag: "b" }, "tag: expected an option of highlight"],
-    [true, "options: expected an object of options of highlight"],
+    [true, "highlight: expected an object such as { html: true }, got true"],
   ])("highlight: %j is refused", async (highlight, message) => {
     const { db } = await filled(open, []);
     expect(() => search(db, index, "x", { highlight: highlight as any })).toThrow(message);

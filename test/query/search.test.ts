@@ -210,9 +210,23 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     expect(ids(await prepared.all({ text: "join", course: "ml" }))).toEqual([1, 2]);
     expect(ids(await prepared.all({ text: "joining", course: "de" }))).toEqual([3]);
     expect(await prepared.get({ text: "", course: "de" })).toBeUndefined();
-    await expect(async () => prepared.all({ course: "de" })).rejects.toThrow(
+    await expect(async () => prepared.all({ course: "de", text: undefined })).rejects.toThrow(
       "text: expected a string to search for, got undefined",
     );
+  });
+
+  test("a placeholder without a value is named, with what to call", async () => {
+    const { db } = await filled(open);
+    const query = search(db, docsSearch, sql.placeholder("typed"));
+    for (const run of [() => query.all(), () => query.as("hits"), () => query.prepare().all({ text: "join" })]) {
+      await expect(async () => run()).rejects.toThrow(
+        expect.objectContaining({
+          code: "INVALID_OPTION",
+          message: 'sql.placeholder("typed"): expected a value, got none',
+          hint: "Call .prepare(), and give the value to what you call on that, as in .all({ typed: … }). A search with placeholders cannot be frozen by .as().",
+        }),
+      );
+    }
   });
 
   test("as() freezes the hits as a subquery to join in any select", async () => {
