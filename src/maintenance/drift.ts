@@ -109,8 +109,11 @@ export function adviceOn({ changed, changedShare, unfitted, shift }: VectorDrift
     return { action: "rebuild", reason };
   }
   if (changed >= Math.max(CHANGES_MIN, rows * CHANGES_SHARE)) {
-    const reason = `${changed.toLocaleString("en-US")} rows, ${percent(changedShare)}, have changed since the codes were written`;
-    return { action: "optimize", reason };
+    const count = (number: number) => number.toLocaleString("en-US");
+    // More than all there were is no share of them.
+    const of = changedShare <= 1 ? `, ${percent(changedShare)},` : "";
+    const since = changedShare <= 1 ? "the codes were written" : `codes of ${count(rows)} were written`;
+    return { action: "optimize", reason: `${count(changed)} rows${of} have changed since ${since}` };
   }
   if (rows * (1 - unfitted) * GROWTH + CHANGES_MIN < rows) {
     return { action: "optimize", reason: `${percent(unfitted)} of the rows came after the codes were fitted` };

@@ -464,6 +464,11 @@ describe("drift in status", () => {
     });
     await optimize(db, itemsSearch);
     expect(vector()).toMatchObject({ drift: { changed: 0 }, advice: null });
+    client.exec("INSERT INTO items (vec) SELECT vec FROM items UNION ALL SELECT vec FROM items");
+    expect(vector()).toMatchObject({
+      drift: { changed: 3000, changedShare: 2 },
+      advice: { reason: "3,000 rows have changed since codes of 1,500 were written" },
+    });
 
     client.exec("CREATE TABLE other (x)");
     expect(vector()).toMatchObject({ drift: null, advice: { action: "optimize" } });

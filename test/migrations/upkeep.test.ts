@@ -125,6 +125,18 @@ test("a stored recall is shown by status, no drift to check, and taken away by t
   });
   const { output } = await app.cli("status", "--json");
   expect(JSON.parse(output)[0].vectors).toMatchObject([{ column: "embedding", rows: 60, recall: null, advice: null }]);
+  const forgotten = await app.cli("tune", "--forget", "--json");
+  expect(JSON.parse(forgotten.output)).toEqual([{ index: "docs_search", column: "embedding", stored: null }]);
+});
+
+test.each([
+  [["--store", "--forget"], "error: option '--forget' cannot be used with option '--store'"],
+  [
+    ["--queries", "queries.jsonl", "--sample", "5"],
+    "error: option '--sample <rows>' cannot be used with option '--queries <file>'",
+  ],
+])("tune %j contradicts itself, and does nothing", async (args, message) => {
+  expect(await app.cli("tune", ...args)).toMatchObject({ code: 1, output: expect.stringContaining(message) });
 });
 
 test("an index that is not there is an error with what to do", async () => {

@@ -44,12 +44,17 @@ function print(statuses: readonly IndexStatus[]): void {
 function rowOf(status: IndexStatus) {
   const { index, table, rows, indexed, log, bytes, managed, ok, pending, vectors } = status;
   // Rows whose codes are on disk, column by column.
-  const coded = vectors.length > 0 ? vectors.map((vector) => vector.rows ?? "-").join(", ") : null;
-  const changed = vectors.length > 0 ? vectors.map(({ drift }) => drift?.changed ?? "-").join(", ") : null;
+  const coded = byColumn(vectors.map((vector) => vector.rows));
+  const changed = byColumn(vectors.map(({ drift }) => drift?.changed));
   const size = bytes && Object.values(bytes).reduce((sum, part) => sum + part, 0);
   const state = !ok ? pc.red("detached") : pending ? pc.yellow("text pending") : pc.green("ok");
   return {
     ...{ index, table, rows, indexed, coded, changed, log },
     ...{ size: size === null ? null : bytesText(size), by: managed, state },
   };
+}
+
+/** One number for each vector column; a dash where a column has none. */
+function byColumn(numbers: readonly (number | null | undefined)[]): string | null {
+  return numbers.length === 0 ? null : numbers.map((number) => number?.toLocaleString("en-US") ?? "-").join(", ");
 }

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type DbLike, driverOf } from "../../driver/driver.ts";
 import { storeRecall } from "../../maintenance/store-recall.ts";
 import { recordedIndex } from "../../maintenance/target.ts";
@@ -27,7 +27,7 @@ export function tuneCommand(): Command {
     failure: 1,
     async run(db, indexes, options, named) {
       const columns = await columnsOf(db, indexes, options, named);
-      if (options.forget) return await forget(db, columns);
+      if (options.forget) return await forget(db, columns, options);
       const file = options.queries === undefined ? undefined : readQueries(options.queries);
       const reports: TuneReport[] = [];
       for (const { index, column } of columns) {
@@ -47,10 +47,14 @@ export function tuneCommand(): Command {
     .option("--recall <share>", "share of the true nearest rows wanted, 0.5..1 (default: 0.95)", numberArgument)
     .option("--limit <hits>", "hits a query asks for (default: 10)", numberArgument)
     .option("--queries <file>", "your own queries: JSON [[0.1, …], …], or one array a line")
-    .option("--sample <rows>", "rows drawn as queries (default: 200; 50 for exact: false)", numberArgument)
+    .addOption(
+      new Option("--sample <rows>", "rows drawn as queries (default: 200; 50 for exact: false)")
+        .argParser(numberArgument)
+        .conflicts("queries"),
+    )
     .option("--seed <number>", "of the draw (default: 1)", numberArgument)
     .option("--store", "make the recommendation the default of nearest")
-    .option("--forget", "take what was stored away: nearest is exact again");
+    .addOption(new Option("--forget", "take what was stored away: nearest is exact again").conflicts("store"));
 }
 
 interface TunedColumn {
@@ -91,10 +95,11 @@ function tuneOptions(
   };
 }
 
-async function forget(db: DbLike, columns: readonly TunedColumn[]): Promise<number> {
+async function forget(db: DbLike, columns: readonly TunedColumn[], options: TuneCommandOptions): Promise<number> {
   for (const { index, column } of columns) {
     await storeRecall(db, index, null, { column });
-    console.log(`${index}.${column}: nearest is exact where a query names no recall`);
+    if (!options.json) console.log(`${index}.${column}: nearest is exact where a query names no recall`);
   }
+  if (options.json) console.log(json(columns.map((column) => ({ ...column, stored: null }))));
   return 0;
 }
