@@ -86,7 +86,7 @@ export function encodeVector(values: unknown, shape: VectorShape, subject: strin
     throw new VectorValueError({
       subject: `${subject}[${index}]`,
       expected: expectation,
-      got: typeof value === "number" || typeof value === "bigint" ? String(value) : describe(value),
+      got: describe(value),
     });
   });
 }
@@ -166,5 +166,5 @@ export function describe(value: unknown): string {
     const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
     return typeof name === "string" ? name : "an object";
   }
-  return String(value);
+  return typeof value === "bigint" ? `${value}n` : String(value);
 }

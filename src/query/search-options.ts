@@ -1,6 +1,6 @@
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
-import type { SearchIndex } from "../schema/search-index.ts";
+import { isWeight, type SearchIndex, WEIGHT_MAX } from "../schema/search-index.ts";
 import { ENGLISH_STOP_WORDS } from "../text/stop-words.ts";
 
 /** How a person's text is looked for; what `search` and `hybrid` have in common. */
@@ -20,9 +20,6 @@ export interface TextOptions<TText extends string = string> {
 
 export const TEXT_OPTIONS = ["match", "prefix", "weights", "stopWords"] as const;
 
-/** FTS5 multiplies weights by counts: beyond this a score could overflow and be NULL. */
-const WEIGHT_MAX = 1e9;
-
 /** The weight of each text column of the index, in its order. */
 export function weightsOption(weights: unknown, { name, text }: SearchIndex): number[] {
   const own = weights === undefined ? {} : checkObject(weights);
@@ -37,7 +34,7 @@ export function weightsOption(weights: unknown, { name, text }: SearchIndex): nu
   }
   const all = text.map(({ key, weight }) => {
     const asked = Object.hasOwn(own, key) && own[key] !== undefined ? own[key] : weight;
-    if (typeof asked === "number" && asked >= 0 && asked <= WEIGHT_MAX) return asked;
+    if (isWeight(asked)) return asked;
     throw new InvalidOptionError({
       subject: `weights.${key}`,
       expected: `a number from 0 to ${WEIGHT_MAX}`,

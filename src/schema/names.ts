@@ -77,12 +77,13 @@ export function foldName(name: string): string {
  */
 export function checkIndexName(name: unknown): asserts name is string {
   checkName(name, "searchIndex", "an index name");
-  // A filter such as `!_dv_*` does not match a slash; a line break would tear a trigger apart.
+  // A filter such as `!_dv_*` does not match a slash; a line break would tear a trigger apart; half a surrogate pair is
+  // another character to SQLite.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is refused
-  if (/[/\\\u0000-\u001f\u007f]/.test(name)) {
+  if (/[/\\\u0000-\u001f\u007f\p{Cs}]/u.test(name)) {
     throw new DeclarationError({
       subject: "searchIndex",
-      expected: "an index name without slashes and control characters",
+      expected: "an index name without slashes, control characters and lone surrogates",
       got: JSON.stringify(name),
     });
   }

@@ -70,6 +70,9 @@ export interface IndexedVector {
   readonly exact: boolean;
 }
 
+/** FTS5 multiplies weights by counts: beyond this a score could overflow and be NULL. */
+export const WEIGHT_MAX = 1e9;
+
 /** What `searchIndex` returns: the declaration, checked. `definitionOf` tells what it becomes in a database. */
 export class SearchIndex<
   TTable extends SQLiteTable = SQLiteTable,
@@ -98,8 +101,8 @@ export class SearchIndex<
  *
  * @param name - unique in the database; our tables are named after it (`_dv_<name>_…`)
  * @param table - a table with a primary key; parts of a composite key must be NOT NULL
- * @throws {DeclarationError} when nothing is indexed, a column is unknown or of the wrong kind, a weight is negative, not
- * finite or all are 0, a tokenizer or option does not exist, a name cannot be used, or the table has no primary key
+ * @throws {DeclarationError} when nothing is indexed, a column is unknown or of the wrong kind, a weight is not
+ * within 0..1e9 or all are 0, a tokenizer or option does not exist, a name cannot be used, or the table has no primary key
  * @throws {MetricError} when the column's element does not have the metric
  * @example
  * export const docsSearch = searchIndex("docs_search", docs, {
@@ -126,9 +129,14 @@ export function searchIndex<
   const text = Object.entries<number>(config.text ?? {}).map(([key, weight]): IndexedText => {
     const label = `${subject}.text.${key}`;
     const column = columnAt(columns, key, label);
-    if (!isTextColumn(column)) throw wrongKind(label, "a text column", column);
-    if (typeof weight !== "number" || !Number.isFinite(weight) || weight < 0) {
-      throw new DeclarationError({ subject: label, expected: "a weight of 0 or more", got: describe(weight) });
+    if (!isText(column)) throw wrongKind(label, "a text column", column);
+    if (isJson(column)) throw wrongKind(label, "a text column of words", column, " in mode json");
+    if (!isWeight(weight)) {
+      throw new DeclarationError({
+        subject: label,
+        expected: `a weight from 0 to ${WEIGHT_MAX}`,
+        got: describe(weight),
+      });
     }
     return { key, column, weight };
   });
@@ -162,6 +170,11 @@ export function searchIndex<
   const tokenizer = tokenizerText(config.tokenizer ?? "unicode61", `${subject}.tokenizer`);
   checkKey(table, subject);
   return new SearchIndex(name, table, text, tokenizer, vectors) as SearchIndex<TTable, TText, TVectors>;
+}
+
+/** What a text column may count. */
+export function isWeight(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= WEIGHT_MAX;
 }
 
 /** Whether a value came from `searchIndex`, of whichever copy of the library. */
@@ -237,12 +250,17 @@ function columnAt(columns: ReadonlyMap<string, SQLiteColumn>, key: string, subje
   return column;
 }
 
-/** Text by SQLite's rules, so that custom types over text count; JSON is text to SQLite, but has no words. */
-function isTextColumn(column: SQLiteColumn): boolean {
+/** Text by SQLite's rules, so that custom types over text count. */
+function isText(column: SQLiteColumn): boolean {
   const type = column.getSQLType().toUpperCase();
-  return /CHAR|CLOB|TEXT/.test(type) && !type.includes("INT") && !/json/i.test(column.dataType);
+  return /CHAR|CLOB|TEXT/.test(type) && !type.includes("INT");
 }
 
-function wrongKind(subject: string, expected: string, column: SQLiteColumn): DeclarationError {
-  return new DeclarationError({ subject, expected, got: `${column.name} of type ${column.getSQLType()}` });
+/** JSON is text to SQLite, but has no words. */
+function isJson(column: SQLiteColumn): boolean {
+  return /json/i.test(column.dataType);
+}
+
+function wrongKind(subject: string, expected: string, column: SQLiteColumn, mode = ""): DeclarationError {
+  return new DeclarationError({ subject, expected, got: `${column.name} of type ${column.getSQLType()}${mode}` });
 }

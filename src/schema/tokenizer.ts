@@ -9,7 +9,7 @@ export interface Unicode61Options {
   tokenchars?: string;
   /** Letters and digits that end a word. */
   separators?: string;
-  /** The Unicode categories a word is made of; FTS5's default is `L* N* Co`. */
+  /** The Unicode categories a word is made of, two letters or a letter and `*` each; FTS5's default is `L* N* Co`. */
   categories?: string;
 }
 
@@ -30,11 +30,26 @@ export type Tokenizer =
   | ({ name: "porter" } & Unicode61Options)
   | ({ name: "trigram" } & TrigramOptions);
 
-type Check = (value: unknown) => boolean;
-const isFlag: Check = (value) => typeof value === "boolean";
-const isText: Check = (value) => typeof value === "string" && !value.includes("\0");
+interface Check {
+  readonly expected: string;
+  readonly passes: (value: unknown) => boolean;
+}
 
-const UNICODE61 = { removeDiacritics: isFlag, tokenchars: isText, separators: isText, categories: isText };
+const isFlag: Check = { expected: "true or false", passes: (value) => typeof value === "boolean" };
+/** SQLite keeps neither: NUL would end the text, half a surrogate pair would come back as another character. */
+const isText: Check = {
+  expected: "a text without NUL and lone surrogates",
+  passes: (value) => typeof value === "string" && !/\0|\p{Cs}/u.test(value),
+};
+/** @see https://www.sqlite.org/src/file/ext/fts5/fts5_unicode2.c, sqlite3Fts5UnicodeCatParse */
+const CATEGORY = /^(C[cfnso*]|L[lmotuC*]|M[cen*]|N[dlo*]|P[cdefios*]|S[ckmo*]|Z[lps*])$/;
+/** Of none of them no text would have a word. */
+const isCategories: Check = {
+  expected: "Unicode categories such as L* M* N* Co",
+  passes: (value) => typeof value === "string" && value.split(" ").every((category) => CATEGORY.test(category)),
+};
+
+const UNICODE61 = { removeDiacritics: isFlag, tokenchars: isText, separators: isText, categories: isCategories };
 const OPTIONS: ReadonlyMap<unknown, Record<string, Check>> = new Map<unknown, Record<string, Check>>([
   ["unicode61", UNICODE61],
   ["porter", UNICODE61],
@@ -60,11 +75,10 @@ export function tokenizerText(tokenizer: Tokenizer, subject: string): string {
   for (const [option, value] of given) {
     if (option === "name" || value === undefined) continue;
     const check = Object.hasOwn(known, option) ? known[option] : undefined;
-    if (!check?.(value)) {
-      const expected = check ? `${option} to be ${check === isFlag ? "true or false" : "a text without NUL"}` : "";
+    if (!check?.passes(value)) {
       throw new DeclarationError({
         subject,
-        expected: expected || `options of ${name}: ${Object.keys(known).join(", ")}`,
+        expected: check ? `${option} to be ${check.expected}` : `options of ${name}: ${Object.keys(known).join(", ")}`,
         got: check ? describe(value) : option,
       });
     }

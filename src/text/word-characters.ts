@@ -47,7 +47,7 @@ function option(tokenizer: string, name: string): string | undefined {
 
 /** `L*` as `\p{L}`, `Nd` as `\p{Nd}`. */
 function classOf(category: string): string {
-  return /^[A-Z][a-z*]$/.test(category) ? `\\p{${category.replace("*", "")}}` : "";
+  return /^[A-Z][a-zC*]$/.test(category) ? `\\p{${category.replace("*", "")}}` : "";
 }
 
 function escaped(characters: string): string {

@@ -44,7 +44,7 @@ describe("options of nearest out of range throw at once, before any SQL", () => 
       [{ limit: Number.POSITIVE_INFINITY }, "limit: expected a whole number, 0 or larger, got Infinity"],
       [{ limit: "5" }, 'limit: expected a whole number, 0 or larger, got text "5"'],
       [{ limit: null }, "limit: expected a whole number, 0 or larger, got null"],
-      [{ limit: 5n }, "limit: expected a whole number, 0 or larger, got 5"],
+      [{ limit: 5n }, "limit: expected a whole number, 0 or larger, got 5n"],
       [{ offset: -1 }, "offset: expected a whole number, 0 or larger, got -1"],
       [{ offset: 0.5 }, "offset: expected a whole number, 0 or larger, got 0.5"],
       [{ offset: Number.NaN }, "offset: expected a whole number, 0 or larger, got NaN"],

@@ -21,6 +21,7 @@ import {
   type VectorKeys,
   vectorColumn,
 } from "../../src/schema.ts";
+import { openBetterSqlite3 } from "../helpers/databases.ts";
 
 const docs = sqliteTable("docs", {
   id: integer().primaryKey(),
@@ -115,16 +116,21 @@ describe("refused at declaration", () => {
 
   test.each([
     ["nothing to index", {}, "expected a text or vector column to index, got none"],
-    ["a weight that is no number", { text: { body: "1" } }, 'expected a weight of 0 or more, got text "1"'],
-    ["a negative weight", { text: { body: -1 } }, "expected a weight of 0 or more, got -1"],
-    ["NaN", { text: { body: Number.NaN } }, "expected a weight of 0 or more, got NaN"],
+    ["a weight that is no number", { text: { body: "1" } }, 'expected a weight from 0 to 1000000000, got text "1"'],
+    ["a negative weight", { text: { body: -1 } }, "expected a weight from 0 to 1000000000, got -1"],
+    ["NaN", { text: { body: Number.NaN } }, "expected a weight from 0 to 1000000000, got NaN"],
     [
       "an infinite weight",
       { text: { body: Number.POSITIVE_INFINITY } },
-      "expected a weight of 0 or more, got Infinity",
+      "expected a weight from 0 to 1000000000, got Infinity",
+    ],
+    [
+      "a weight that no query may have",
+      { text: { body: 1e10 } },
+      "expected a weight from 0 to 1000000000, got 10000000000",
     ],
     ["weights that are all 0", { text: { body: 0, title: 0 } }, "expected a weight above 0, got only zeros"],
-    ["JSON", { text: { meta: 1 } }, "expected a text column"],
+    ["JSON", { text: { meta: 1 } }, "expected a text column of words, got meta of type text in mode json"],
     ["numeric", { text: { price: 1 } }, "expected a text column, got price of type numeric"],
     ["a column of Object.prototype", { text: JSON.parse('{"__proto__": 1}') }, "got __proto__"],
     ["another", { text: { constructor: 1 } }, "got constructor"],
@@ -133,6 +139,11 @@ describe("refused at declaration", () => {
       "an option of the wrong type",
       { ...words, tokenizer: { name: "porter", removeDiacritics: 1 } },
       "true or false, got 1",
+    ],
+    [
+      "separators that SQLite cannot keep",
+      { ...words, tokenizer: { name: "unicode61", separators: "\ud800" } },
+      "expected separators to be a text without NUL and lone surrogates",
     ],
     ["a tokenizer named constructor", { ...words, tokenizer: { name: "constructor" } }, "expected a tokenizer of"],
     [
@@ -146,8 +157,37 @@ describe("refused at declaration", () => {
     expect(indexOf(config)).toThrow(message);
   });
 
-  test.each(["", "a\0b", "sqlite_x", "SQLITE_x", "a/b", "a\\b", "a\nb", 7, null])("the index name %j", (name) => {
-    expect(indexOf(words, docs, name)).toThrow("an index name");
+  test.each(["", "a\0b", "sqlite_x", "SQLITE_x", "a/b", "a\\b", "a\nb", "a\ud800", 7, null])(
+    "the index name %j",
+    (name) => {
+      expect(indexOf(words, docs, name)).toThrow("an index name");
+    },
+  );
+
+  test("categories that FTS5 does not know, or none", () => {
+    const { client } = openBetterSqlite3();
+    const isTaken = (categories: string) => {
+      try {
+        client.exec(`create virtual table temp.f using fts5(x, tokenize = "unicode61 categories '${categories}'")`);
+        client.exec("drop table temp.f");
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const upper = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
+    for (const categories of upper.flatMap((first) =>
+      [..."abcdefghijklmnopqrstuvwxyzC*"].map((next) => first + next),
+    )) {
+      const declare = indexOf({ ...words, tokenizer: { name: "unicode61", categories } });
+      if (isTaken(categories)) expect(declare, categories).not.toThrow();
+      else expect(declare, categories).toThrow("expected categories to be Unicode categories such as L* M* N* Co, got");
+    }
+    for (const categories of ["", "L", "L* n*", 5]) {
+      expect(indexOf({ ...words, tokenizer: { name: "unicode61", categories } })).toThrow(
+        "expected categories to be Unicode categories such as L* M* N* Co, got",
+      );
+    }
   });
 
   test("a view, an alias, a table without a key or with our prefix, a composite key that may be NULL", () => {

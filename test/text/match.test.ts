@@ -173,6 +173,7 @@ describe("tokenizers with options", () => {
     ["unicode61 remove_diacritics 2 tokenchars '-_#'", "foo-bar a_b #tag x.y", ["foo-bar", "a_b", "#tag", "x", "y"]],
     ["unicode61 remove_diacritics 2 separators 'xy'", "axb cyd", ["a", "b", "c", "d"]],
     ["unicode61 remove_diacritics 2 categories 'L* Sc'", "a1b €5", ["a", "b", "€"]],
+    ["unicode61 remove_diacritics 2 categories 'LC Nd'", "Ab1 ª5 中", ["Ab1", "5"]],
     ["porter unicode61 remove_diacritics 2 tokenchars ''''", "a'b c", ["a'b", "c"]],
   ])("%s", (tokenizer, text, terms) => {
     expect(match(text, { tokenizer }).terms).toEqual(terms);
