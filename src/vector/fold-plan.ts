@@ -1,18 +1,21 @@
+import type { Steps } from "../driver/driver.ts";
 import { checksum } from "../kernel/checksum.ts";
 import type { ChunkDamage } from "./chunk.ts";
 import { type ColumnSpace, hasModel, openSpace } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
 import { damageOf, MODEL_MS, type Slices, type Work } from "./fold-slices.ts";
 import { isSameKinds, type LogPlace, liveRows, type Manifest, type Segment, type Unit } from "./generation.ts";
+import type { IndexedColumn } from "./indexed-column.ts";
 import { ResidentCodes } from "./resident-codes.ts";
-import { currentCodes } from "./resident-column.ts";
+import { currentCodes, type Resident } from "./resident-column.ts";
 import { spaceBlockRows } from "./row-blocks.ts";
 import { RowIds, rowId } from "./row-ids.ts";
 import type { Skip } from "./skip.ts";
 import { mergeIds } from "./sorted-ids.ts";
 
-/** Codes in memory that are more changed rows behind than this are left to the next query: reading those would take too long. */
-export const CATCH_UP_ROWS = 128;
+/** Rows that codes in memory may be behind, and numbers that these have together: to read and code those takes 2 to 4 ms. */
+const CATCH_UP_ROWS = 128;
+const CATCH_UP_NUMBERS = 49_152;
 /** A segment of which more than this share is gone is written anew. */
 const GONE_SHARE = 1 / 4;
 /** So are segments up to this many times as large as what is written. */
@@ -67,6 +70,12 @@ export function* soundGeneration(
   }
 }
 
+/** The codes in memory as a slice has them. Those that are too many changed rows behind are left to the next query. */
+export function codesInMemory(connection: object, column: IndexedColumn): Steps<Resident | undefined> {
+  const { dimensions } = column.shape;
+  return currentCodes(connection, column, Math.min(CATCH_UP_ROWS, Math.floor(CATCH_UP_NUMBERS / dimensions)));
+}
+
 /**
  * The space of a model on disk: that of the codes in memory, where they have the same.
  *
@@ -74,7 +83,7 @@ export function* soundGeneration(
  */
 function* storedSpace(slices: Slices, connection: object, model: Uint8Array): Work<ColumnSpace> {
   const { column } = slices;
-  const codes = (yield* currentCodes(connection, column, CATCH_UP_ROWS))?.codes;
+  const codes = (yield* codesInMemory(connection, column))?.codes;
   if (codes instanceof ResidentCodes && hasModel(codes.space, model)) return codes.space;
   yield* slices.reserve(MODEL_MS);
   return openSpace(column, model);

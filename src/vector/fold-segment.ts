@@ -4,16 +4,16 @@ import { memoryBudgetOf } from "../driver/events.ts";
 import { codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { type ColumnSpace, hasModel } from "./column-space.ts";
-import { CATCH_UP_ROWS, type Plan } from "./fold-plan.ts";
+import { codesInMemory, type Plan } from "./fold-plan.ts";
 import { CHUNK_MS, damageOf, type Slices, type Work } from "./fold-slices.ts";
 import type { Generations, Segment, Unit } from "./generation.ts";
 import { ColumnReader } from "./indexed-column.ts";
 import { ResidentCodes } from "./resident-codes.ts";
-import { currentCodes, loadBits } from "./resident-column.ts";
+import { loadBits } from "./resident-column.ts";
 import { RowBlocks, type Slots } from "./row-blocks.ts";
 import { judge, type Skip } from "./skip.ts";
 
-/** Rows looked at before the clock is, and bytes of their vectors. */
+/** Rows looked at before the clock is, and bytes of their vectors: a few fours, which are coded together. */
 const PAGE_ROWS = 32;
 const PAGE_BYTES = 1 << 17;
 
@@ -40,7 +40,7 @@ export function* writeSegment(
 ): Work<Segment | undefined> {
   const { column, generations } = slices;
   const reader = new ColumnReader(column);
-  const pageRows = Math.max(4, Math.min(PAGE_ROWS, Math.floor(PAGE_BYTES / vectorBytes(column.shape))));
+  const pageRows = Math.max(4, Math.min(PAGE_ROWS, Math.floor(PAGE_BYTES / vectorBytes(column.shape)) & ~3));
   if (plan.ids !== "all") progress.total = plan.ids.length;
   else if (isCounted) progress.total = yield* slices.breathing(reader.count());
   const writer = new SegmentWriter(generations, space);
@@ -139,7 +139,7 @@ class RowSource {
     const { column, number } = this.#slices;
     if (this.#slice === number) return;
     this.#slice = number;
-    this.#use((yield* currentCodes(this.#connection, column, CATCH_UP_ROWS))?.codes);
+    this.#use((yield* codesInMemory(this.#connection, column))?.codes);
   }
 
   #judged(rows: readonly Row[]): Map<bigint, Uint8Array | Skip> {

@@ -1,12 +1,12 @@
 import type { Steps } from "../driver/driver.ts";
 import { CHUNK_FORMAT, ChunkDamage, LogDamage, PAYLOAD_BYTES } from "./chunk.ts";
 import { type ColumnSpace, columnSpace } from "./column-space.ts";
-import { CATCH_UP_ROWS, changedRows, type KnownSpace, planSegments, soundGeneration } from "./fold-plan.ts";
+import { changedRows, codesInMemory, type KnownSpace, planSegments, soundGeneration } from "./fold-plan.ts";
 import { type FoldProgress, type SegmentInput, writeSegment } from "./fold-segment.ts";
 import { CHUNK_MS, FoldLost, FoldNewer, MODEL_MS, PAUSE, Slices, type Work } from "./fold-slices.ts";
 import { encodeManifest, Generations, type LogPlace, liveRows, type Manifest, type Unit } from "./generation.ts";
 import type { IndexedColumn, StoredColumn } from "./indexed-column.ts";
-import { currentCodes, fitSample } from "./resident-column.ts";
+import { fitSample } from "./resident-column.ts";
 import { kindsOf, spaceBlockRows } from "./row-blocks.ts";
 import type { Skip } from "./skip.ts";
 
@@ -124,7 +124,7 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
     const followed = before && (yield* changedRows(slices, before.manifest, base));
     const damage = followed === "unknown" ? new LogDamage() : found;
     const changed = typeof followed === "string" ? undefined : followed;
-    const resident = yield* currentCodes(connection, column, CATCH_UP_ROWS);
+    const resident = yield* codesInMemory(connection, column);
     const rows = resident?.codes?.size ?? (before ? liveRows(before.manifest.segments) : 0);
     const isGrown = before !== undefined && hasOutgrown(before.fittedRows, rows);
     if (before && changed && isCurrent(before.manifest, base, { ...options, isGrown })) {
@@ -186,7 +186,7 @@ function isCurrent(
  */
 function* newModel(slices: Slices, connection: object, isAnyFit: boolean): Work<KnownSpace> {
   const { column, generations } = slices;
-  const resident = yield* currentCodes(connection, column, CATCH_UP_ROWS);
+  const resident = yield* codesInMemory(connection, column);
   const fit = resident?.codes && { ...resident, rows: resident.codes.size };
   const isFresh = fit?.fittedRows !== undefined && !hasOutgrown(fit.fittedRows, fit.rows);
   const known = isFresh || isAnyFit ? fit : undefined;

@@ -1,7 +1,9 @@
 import { eq, sql } from "drizzle-orm";
 import { describe, expect, test } from "vitest";
+import { driverOf } from "../../src/driver/driver.ts";
 import { nearest, optimize } from "../../src/index.ts";
-import { heldOf } from "../../src/vector/resident-column.ts";
+import { codesInMemory } from "../../src/vector/fold-plan.ts";
+import { heldOf, type Resident } from "../../src/vector/resident-column.ts";
 import { App, type Connection, chunks, KEYS } from "../helpers/folding.ts";
 import { columnOf, fold, SlowFold } from "../helpers/slow-fold.ts";
 
@@ -293,6 +295,29 @@ describe("slices are short", () => {
       expect(app.expectExact(app.first)).toMatchObject(certified);
     }
   });
+});
+
+test.each([
+  [8, 128],
+  [384, 128],
+  [1536, 32],
+  [16_384, 3],
+])("a slice codes changed rows of %i dimensions for the codes in memory if they are at most %i", (dimensions, most) => {
+  const app = new App({ rows: most + 1, dimensions, element: "int8" });
+  const { client, db } = app.first;
+  app.expectExact(app.first, { queries: 1 });
+  const inMemory = () => driverOf(db).run(() => codesInMemory(client, columnOf(app.first))) as Resident | undefined;
+  const change = (rows: number) => {
+    for (let id = 0; id < rows; id++) client.prepare("UPDATE t SET v = ? WHERE id = ?").run(app.vector(), id);
+  };
+  change(most);
+  expect(inMemory()?.codes?.size).toBe(most + 1);
+  change(most + 1);
+  expect(inMemory()).toBeUndefined();
+  // They are kept for the next query.
+  expect(heldOf(client, columnOf(app.first))).toBeDefined();
+  app.expectExact(app.first, { queries: 1 });
+  expect(inMemory()?.codes?.size).toBe(most + 1);
 });
 
 /** The model of the current generation. */
