@@ -1,5 +1,5 @@
 import type { HashKernel } from "./checksum.ts";
-import { grow, instantiate, instantiateShared, type Memory } from "./module.ts";
+import { grow, instantiate, instantiateShared, isSupported, type Memory } from "./module.ts";
 import { scalarCodeKernel } from "./scalar-scan.ts";
 
 /** The kernels over codes, and the memory they work on, of which `Arena` hands out pieces. */
@@ -40,6 +40,17 @@ export interface CodeKernel extends HashKernel {
  */
 export function codeKernel(isShared = false): CodeKernel {
   return wasmCodeKernel(isShared) ?? scalarCodeKernel();
+}
+
+/**
+ * One to scan the codes of a column with.
+ *
+ * @throws {RangeError} where there is no room for its memory: plain TypeScript reads the table sooner than it scans codes
+ */
+export function scanKernel(): CodeKernel {
+  const kernel = codeKernel(true);
+  if (kernel.kernel === "scalar" && isSupported()) throw new RangeError("no room for the memory of a kernel");
+  return kernel;
 }
 
 export function wasmCodeKernel(isShared = false): CodeKernel | undefined {

@@ -37,10 +37,23 @@ const SHARED = "\x03env\x06memory\x02\x03";
 
 const compiled: { own?: object | null; shared?: object | null } = {};
 
-/** A new instance of the kernels with a memory of its own, or undefined where the engine cannot run them. */
-export function instantiate<TExports>(): (TExports & { readonly memory: Memory }) | undefined {
+/** Whether the engine can run the kernels, if it has room for a memory. */
+export function isSupported(): boolean {
   if (compiled.own === undefined) compiled.own = compile(OWN);
-  return compiled.own ? linked<TExports>(compiled.own, false) : undefined;
+  return compiled.own !== null;
+}
+
+/**
+ * A new instance of the kernels with a memory of its own, or undefined where the engine cannot run them, or has no room: it takes
+ * 10 GB of addresses for each memory, which a process under `ulimit -v` has not.
+ */
+export function instantiate<TExports>(): (TExports & { readonly memory: Memory }) | undefined {
+  if (!isSupported()) return undefined;
+  try {
+    return linked<TExports>(compiled.own!, false);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The same with a memory that other threads can get at, or undefined where there is no such thing. */

@@ -1,6 +1,6 @@
 import type { Steps } from "../driver/driver.ts";
 import { checksum } from "../kernel/checksum.ts";
-import { type CodeKernel, codeKernel } from "../kernel/code-kernel.ts";
+import { type CodeKernel, scanKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { freeBytes, freeBytesSoon } from "../kernel/free-bytes.ts";
 import { oneBitRowBytes } from "../kernel/one-bit-blocks.ts";
@@ -30,8 +30,11 @@ export class ResidentCodes {
   readonly #places: RowPlaces;
   readonly #deferred = new Set<CodeKind>();
 
-  /** @param capacity - rows of a block, fewer than usual for tests */
-  constructor(space: ColumnSpace, kernel: CodeKernel = codeKernel(true), capacity?: number) {
+  /**
+   * @param capacity - rows of a block, fewer than usual for tests
+   * @throws {RangeError} when memory ends
+   */
+  constructor(space: ColumnSpace, kernel: CodeKernel = scanKernel(), capacity?: number) {
     this.space = space;
     this.#codes = new RowBlocks(space, kernel, capacity);
     this.#places = new RowPlaces(this.#codes.capacity);

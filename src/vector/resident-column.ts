@@ -2,6 +2,7 @@ import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
 import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
+import { scanKernel } from "../kernel/code-kernel.ts";
 import { ChunkDamage, LogDamage } from "./chunk.ts";
 import { columnSpace, fitColumn, openSpace } from "./column-space.ts";
 import { checkTrust } from "./distrust.ts";
@@ -382,7 +383,9 @@ function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
       needsFold: false,
     };
   }
-  const codes = new ResidentCodes(columnSpace(column, yield* withoutPause(fitSample(column)))!);
+  // Before a model is fitted in vain.
+  const kernel = scanKernel();
+  const codes = new ResidentCodes(columnSpace(column, yield* withoutPause(fitSample(column)))!, kernel);
   room.begin(codes);
   let taken = 0;
   yield* new ColumnReader(column).all((batch) => {
