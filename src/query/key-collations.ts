@@ -14,8 +14,11 @@ export function* keyCollations({ key, name }: KeyedTable): Steps<Collation[]> {
 function* indexedBy(table: string, indexes: string): Steps<Collation[]> {
   const rows: Row[] = yield {
     type: "rows",
-    sql: `select x.coll from ${indexes} l, ${eponymous("pragma_index_xinfo")}(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
+    sql: `select x.coll, (select encoding from ${eponymous("pragma_encoding")}) from ${indexes} l, ${eponymous("pragma_index_xinfo")}(l.name) x where l.origin = 'pk' and x."key" = 1 order by x.seqno`,
     params: [table],
   };
-  return rows.map(([collation]) => String(collation).toUpperCase());
+  return rows.map(([name, encoding]) => {
+    const collation = String(name).toUpperCase();
+    return collation === "BINARY" && String(encoding).startsWith("UTF-16") ? String(encoding) : collation;
+  });
 }

@@ -2,8 +2,11 @@ import { type SQL, sql } from "drizzle-orm";
 import { toBytes, toHex } from "../codec/codec.ts";
 import type { Row } from "../driver/driver.ts";
 
-/** How a part of a key compares: the collation of its column in the primary key, upper case. */
-export type Collation = "BINARY" | "NOCASE" | "RTRIM" | (string & {});
+/**
+ * How a part of a key compares: the collation of its column in the primary key, upper case; where that is BINARY in a database of
+ * UTF-16, the encoding.
+ */
+export type Collation = "BINARY" | "NOCASE" | "RTRIM" | "UTF-16le" | "UTF-16be" | (string & {});
 
 /** Orders keys as SQLite orders them: part by part; NULL, numbers, text by its collation, blobs. */
 export function compareKeys(a: Row, b: Row, collations: readonly Collation[]): number {
@@ -31,8 +34,32 @@ function storageRank(value: unknown): number {
 const encoder = new TextEncoder();
 
 function compareText(a: string, b: string, collation: Collation): number {
-  // SQLite compares UTF-8 bytes; JavaScript's own order differs beyond the basic plane.
-  return compareBytes(encoder.encode(collate(a, collation)), encoder.encode(collate(b, collation)));
+  // SQLite compares bytes, of UTF-8 but for BINARY in a database of UTF-16; JavaScript's own order is that of UTF-16be.
+  if (collation === "UTF-16be") return a < b ? -1 : a > b ? 1 : 0;
+  if (collation === "UTF-16le") return compareUnits(a, b);
+  if (collation !== "NOCASE") return compareBytes(encoded(a, collation), encoded(b, collation));
+  // NOCASE looks no further than the first NUL, and then at the lengths.
+  const [x, y] = [encoded(a, collation), encoded(b, collation)];
+  return compareBytes(untilNul(x), untilNul(y)) || x.length - y.length;
+}
+
+/** By the lower byte of each unit first. */
+function compareUnits(a: string, b: string): number {
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return (x & 255) - (y & 255) || x - y;
+  }
+  return a.length - b.length;
+}
+
+function untilNul(bytes: Uint8Array): Uint8Array {
+  const at = bytes.indexOf(0);
+  return at < 0 ? bytes : bytes.subarray(0, at);
+}
+
+function encoded(text: string, collation: Collation): Uint8Array {
+  return encoder.encode(collate(text, collation));
 }
 
 function collate(text: string, collation: Collation): string {

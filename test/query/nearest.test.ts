@@ -265,6 +265,26 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
     expect((await found(2)).map(({ word }) => word)).toEqual(["A", "a b"]);
   });
 
+  test.each([
+    ["UTF-8", "a b ÿ ā \u0161 \uff61 \u{1F600}"],
+    ["UTF-16le", "ā \u{1F600} a \u0161 \uff61 b ÿ"],
+    ["UTF-16be", "a b ÿ ā \u0161 \u{1F600} \uff61"],
+  ])("text keys of a database of %s order ties as its bytes do", async (encoding, expected) => {
+    const { db, exec } = open();
+    await exec(`pragma encoding = '${encoding}'`);
+    await exec("create table words (word text primary key not null, v blob)");
+    const words = sqliteTable("words", { word: text().primaryKey(), v: vectorColumn(1) });
+    await db
+      .insert(words)
+      .values(["b", "a", "\u{1F600}", "ÿ", "\uff61", "ā", "\u0161"].map((word) => ({ word, v: [1] })));
+    const inSql = (await db.select({ word: words.word }).from(words).orderBy(words.word)).map(({ word }: any) => word);
+    expect(inSql.join(" ")).toBe(expected);
+    const found = async (limit: number) =>
+      (await nearest(db, words.v, [1], { metric: "l2", limit })).map(({ word }: any) => word);
+    expect(await found(10)).toEqual(inSql);
+    expect(await found(2)).toEqual(inSql.slice(0, 2));
+  });
+
   test("composite keys tell rows apart and order ties", async () => {
     const { db, exec } = open();
     await exec("create table parts (doc text not null, part integer not null, v blob, primary key (doc, part))");
@@ -384,6 +404,22 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
 });
 
 describe("what only a synchronous driver can do", () => {
+  test("text keys that hold a NUL order ties as SQLite does: NOCASE looks no further", () => {
+    const { db, client } = openBetterSqlite3();
+    for (const collation of ["nocase", "binary", "rtrim"]) {
+      client.exec(`create table ${collation} (word text primary key not null collate ${collation}, v blob)`);
+      const words = sqliteTable(collation, { word: text().primaryKey(), v: vectorColumn(1) });
+      const keys = ["b\0long", "B\0z", "b", "a\0", "ab", "A"];
+      db.insert(words)
+        .values(keys.map((word) => ({ word, v: [1] })) as any)
+        .run();
+      const inSql = client.prepare(`select word from ${collation} order by word`).pluck().all();
+      const found = (limit: number) => nearest(db, words.v, [1], { metric: "l2", limit }).all();
+      expect(found(10).map(({ word }) => word)).toEqual(inSql);
+      expect(found(3).map(({ word }) => word)).toEqual(inSql.slice(0, 3));
+    }
+  });
+
   test("all, get, explain, prepare and as answer at once", async () => {
     const { db } = await filled(DRIVERS[0]!.open);
     const search = nearest(db as ReturnType<typeof openBetterSqlite3>["db"], docs.embedding, [1, 0]);
