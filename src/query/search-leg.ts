@@ -275,13 +275,19 @@ export class TextLeg {
     });
   }
 
+  /**
+   * The question and its answer stand in the key to sort by, and a second time in a column, where it is only asked of rows that are kept:
+   * the score of further rows. Equal scores stay in the order of FTS5, which is that of the ids.
+   */
   #inFront(among: readonly Row[]): Apart {
-    const ids = this.#idsOf(among);
-    const bm25 = sql.raw(`'bm25(${this.weights.join(", ")})'`);
-    const sorted = sql`select +rowid as "_dv_id", -rank as "_dv_score", case when +rowid in (${ids}) then null else rank end as "_dv_rank" from ${this.#fts(sql.placeholder(MATCH))} and rank match ${bm25} order by 3, 1 limit ${sql.placeholder(BEST)}`;
+    const isAsked = sql`+rowid in (${this.#idsOf(among)})`;
+    // What FTS5 reads here as a number has no exponent; as a text it may.
+    const weights = written(this.weights).map((weight) => (weight.includes("e") ? `''${weight}''` : weight));
+    const bm25 = sql.raw(`'bm25(${weights.join(", ")})'`);
+    const sorted = sql`select +rowid as "_dv_id", case when ${isAsked} then null else rank end as "_dv_rank", case when ${isAsked} then rank end as "_dv_other" from ${this.#fts(sql.placeholder(MATCH))} and rank match ${bm25} order by 2 limit ${sql.placeholder(BEST)}`;
     return {
-      // The condition keeps the subquery one: a temporary table sorted by itself has every row's score computed, kept or not.
-      all: sql`select "_dv_id", "_dv_score", "_dv_rank" from (${sorted}) where +"_dv_id" is not null`,
+      // The condition keeps the subquery one: a temporary table sorted by itself has all columns of every row computed, kept or not.
+      all: sql`select "_dv_id", -ifnull("_dv_rank", "_dv_other") as "_dv_score", "_dv_rank" from (${sorted}) where +"_dv_id" is not null`,
       best: sql`"_dv_all" where "_dv_rank" is not null`,
       others: sql`"_dv_all" where "_dv_rank" is null`,
     };
@@ -424,7 +430,11 @@ export class TextLeg {
 
   /** BM25 as FTS5 gives it: smaller is better. */
   #rankOf(weights: readonly number[]): SQL {
-    return sql`bm25(${this.fts}, ${sql.raw(weights.join(", "))})`;
+    return sql`bm25(${this.fts}${sql.raw(
+      written(weights)
+        .map((weight) => `, ${weight}`)
+        .join(""),
+    )})`;
   }
 
   #scoreOf(weights: readonly number[]): SQL {
@@ -474,6 +484,13 @@ export class TextLeg {
     const { keyed, driver } = this.#input;
     return keyOf(row, keyed, driver.kind === "async");
   }
+}
+
+/** Weights as BM25 takes them: it asks for one at every word, and takes 1 where there are no more. */
+function written(weights: readonly number[]): string[] {
+  const texts = weights.map(String);
+  while (texts.at(-1) === "1") texts.pop();
+  return texts;
 }
 
 function allOf(conditions: readonly (SQL | undefined)[]): SQL {

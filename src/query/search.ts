@@ -100,7 +100,7 @@ interface SearchSubquery<TTable extends SQLiteTable> extends SubqueryOf {
  *
  * Reads one snapshot, inside a transaction with its own writes.
  *
- * SQL: `select …, -bm25("_dv_docs_search_fts", 3, 1) … where "_dv_docs_search_fts" match '"join" OR "course"'`, joined to the
+ * SQL: `select …, -bm25("_dv_docs_search_fts", 3) … where "_dv_docs_search_fts" match '"join" OR "course"'`, joined to the
  * table, so that rows are counted after `where`.
  *
  * @param db - a Drizzle database or transaction on better-sqlite3 (answers at once) or libSQL (promises)

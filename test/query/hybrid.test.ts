@@ -1,4 +1,4 @@
-import { and, eq, gt, sql } from "drizzle-orm";
+import { and, eq, gt, lt, sql } from "drizzle-orm";
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
 import {
@@ -175,6 +175,55 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     for (const { id, $text } of hits) expect($text?.score).toBe(scores.get(id));
     const all: any[] = await hybrid(db, oneVector, { text: "tart plums cream", vector: [3, 0] });
     expect(all.filter(({ $text }) => $text).length).toBe(3);
+  });
+
+  test("text scores are those of search whatever the weights, also those written with an exponent", async () => {
+    const { db } = await filled(open);
+    for (const body of [1, 3, 0.25, 1e-7, 1e9]) {
+      const options = { weights: { body }, select: { id: docs.id } };
+      const found: any[] = await search(db, oneVector, "apple tart", options);
+      const hits: any[] = await hybrid(db, oneVector, { text: "apple tart", vector: [0, 0] }, options);
+      expect(found).toHaveLength(5);
+      expect(new Map(hits.flatMap(({ id, $text }) => ($text ? [[id, $text.score]] : [])))).toEqual(
+        new Map(found.map(({ id, $score }) => [id, $score])),
+      );
+    }
+  });
+
+  test("of equal scores the smaller keys are candidates, in whatever order and however often rows were written", async () => {
+    const { db } = await filled(open);
+    const quinces = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i) => ({ id: to - 1 - i, course: "xx", body: "quince", embedding: null }));
+    for (const [from, to] of [
+      [2000, 3000],
+      [100, 1000],
+      [1000, 2000],
+    ] as const) {
+      await db.insert(docs).values(quinces(from, to));
+    }
+    await db.delete(docs).where(and(gt(docs.id, 101), lt(docs.id, 150)));
+    await db.insert(docs).values(quinces(120, 130));
+    await db
+      .update(docs)
+      .set({ embedding: new Float32Array([0, 0.5]) })
+      .where(eq(docs.id, 2990));
+    const first = [100, 101, 120, 121, 122, 123];
+    for (const where of [undefined, gt(docs.id, 0)]) {
+      const options = { limit: 6, select: { id: docs.id }, where };
+      expect(ids(await search(db, oneVector, "quince", options))).toEqual(first);
+      const both = (text: number, embedding: number) =>
+        hybrid(
+          db,
+          oneVector,
+          { text: "quince", vector: [0, 0] },
+          { ...options, depth: 6, fusion: linear({ weights: { text, embedding } }) },
+        );
+      const byText: any[] = await both(1, 0);
+      expect(byText.map(({ id, $text }) => [id, $text?.rank])).toEqual(first.map((id, i) => [id, i + 1]));
+      const byVector: any[] = await both(0, 1);
+      expect(ids(byVector)).toEqual([1, 2990, 2, 3, 4, 5]);
+      expect(byVector[1].$text).toEqual({ rank: null, score: byText[0].$text.score });
+    }
   });
 
   test("where holds for both legs, and limit counts the rows behind it", async () => {

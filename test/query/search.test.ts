@@ -260,7 +260,7 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
         { column: "question", weight: 3 },
         { column: "answer", weight: 1 },
       ],
-      sql: expect.stringContaining('-bm25("_dv_docs_search_fts", 3, 1)'),
+      sql: expect.stringContaining('-bm25("_dv_docs_search_fts", 3)'),
       fetchSql: expect.stringContaining("json_each"),
       hits: 3,
       scores: [
