@@ -6,6 +6,7 @@ import { DeclarationDriftError, InvalidOptionError, ReadOnlyError } from "../err
 import { checkTogether, definitionOf, FORMAT_VERSION, hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, type IndexRecord, type Installed } from "../migration/installed.ts";
 import { type Plan, planEnsure } from "../migration/plan.ts";
+import { knownOptions } from "../query/options.ts";
 import { isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 import { checkFeasible, execute } from "./target.ts";
 
@@ -49,16 +50,17 @@ export interface EnsuredIndex {
 export function ensureSearchIndexes<TDb extends DbLike>(
   db: TDb,
   indexes: readonly SearchIndex<any, any, any>[] | Readonly<Record<string, unknown>>,
-  options: EnsureOptions = {},
+  options?: EnsureOptions,
 ): Result<KindOf<TDb>, EnsuredIndex[]> {
   const driver = driverOf(db);
+  const { deferText = false } = knownOptions<EnsureOptions>(options, "ensureSearchIndexes", ["deferText"]);
   const casing = casingOf(db);
   const definitions = declarationsIn(indexes).map((index) => definitionOf(index, { casing }));
   checkTogether(definitions);
 
   function* decide(): Steps<Decision[]> {
     const installed = yield* installedIn(definitions.map(({ table }) => table));
-    return definitions.map((definition) => decisionFor(definition, installed, options));
+    return definitions.map((definition) => decisionFor(definition, installed, deferText));
   }
 
   // A start without anything to do takes no lock. What another process does meanwhile is seen inside the lock.
@@ -103,13 +105,13 @@ interface Decision {
   readonly outcome: EnsuredIndex;
 }
 
-function decisionFor(definition: IndexDefinition, installed: Installed, { deferText }: EnsureOptions): Decision {
+function decisionFor(definition: IndexDefinition, installed: Installed, deferText: boolean): Decision {
   const found = findIndex(installed, definition.name);
   const record = found?.record;
   const isMigrated = record?.managed === "migrations" && record.format <= FORMAT_VERSION;
   if (isMigrated && record.hash !== hashOf(definition)) throw drifted(definition, record);
   const managed = record?.managed ?? "ensure";
-  const plan = planEnsure(definition, installed, { managed, deferText: deferText ?? false });
+  const plan = planEnsure(definition, installed, { managed, deferText });
   checkFeasible(definition.name, plan);
   const changes = plan.changes;
   const action = changes.length === 0 ? "unchanged" : found ? "repaired" : "created";
@@ -133,6 +135,15 @@ function declarationsIn(indexes: unknown): SearchIndex<any, any, any>[] {
       subject: "indexes",
       expected: "an array of searchIndex or a schema",
       got: describe(indexes),
+    });
+  }
+  if (isSearchIndex(indexes)) {
+    const hint = "Put it into an array: ensureSearchIndexes(db, [index]).";
+    throw new InvalidOptionError({
+      subject: "indexes",
+      expected: "an array of searchIndex or a schema",
+      got: "one searchIndex",
+      hint,
     });
   }
   const values: unknown[] = Object.values(indexes);

@@ -7,7 +7,7 @@ import { CHUNK_FORMAT } from "../vector/chunk.ts";
 import { clearLeftOvers, Fold, type FoldResult } from "../vector/fold.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import { noteStored, reportDamage } from "../vector/resident-column.ts";
-import { type LongWorkOptions, outsideTransactions, pause, SLICE_MS } from "./slices.ts";
+import { type LongWorkOptions, longWorkOptions, outsideTransactions, pause, SLICE_MS } from "./slices.ts";
 import { firstRow, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
 
 export interface OptimizeResult {
@@ -33,12 +33,9 @@ export interface OptimizeResult {
  * @throws {ReadOnlyError | InvalidOptionError | UnsupportedDriverError}
  * @example await optimize(db, docsSearch, { onProgress: ({ done, total }) => console.log(done, "of", total) });
  */
-export async function optimize(
-  db: DbLike,
-  index: IndexOrName,
-  { onProgress, signal }: LongWorkOptions = {},
-): Promise<OptimizeResult> {
+export async function optimize(db: DbLike, index: IndexOrName, options?: LongWorkOptions): Promise<OptimizeResult> {
   const start = performance.now();
+  const { onProgress, signal } = longWorkOptions<LongWorkOptions>(options, "optimize", ["onProgress", "signal"]);
   const driver = driverOf(db);
   const target = targetOf(db, index);
   signal?.throwIfAborted();

@@ -7,7 +7,7 @@ import { namesOf } from "../schema/names.ts";
 import { forgetCodes } from "../vector/resident-column.ts";
 import { stopFolds } from "../vector/upkeep.ts";
 import { foldColumns, vectorColumnsOf } from "./optimize.ts";
-import { type LongWorkOptions, outsideTransactions } from "./slices.ts";
+import { type LongWorkOptions, longWorkOptions, outsideTransactions } from "./slices.ts";
 import { unreadableIndex } from "./target.ts";
 
 export interface PurgeResult {
@@ -38,8 +38,9 @@ export interface PurgeResult {
  * @throws {ReadOnlyError | UnsupportedDriverError}
  * @example await db.delete(users).where(eq(users.id, id)); await purge(db);
  */
-export async function purge(db: DbLike, { signal }: Pick<LongWorkOptions, "signal"> = {}): Promise<PurgeResult> {
+export async function purge(db: DbLike, options?: Pick<LongWorkOptions, "signal">): Promise<PurgeResult> {
   const start = performance.now();
+  const { signal } = longWorkOptions<Pick<LongWorkOptions, "signal">>(options, "purge", ["signal"]);
   const driver = driverOf(db);
   signal?.throwIfAborted();
   const { names, texts, isShared } = await driver.run(function* ({ isShared: shared }) {

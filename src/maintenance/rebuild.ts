@@ -9,7 +9,7 @@ import type { TableFacts } from "../migration/table-facts.ts";
 import { contentOf, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";
 import { foldColumns, vectorColumnsOf } from "./optimize.ts";
-import { inSlices, type LongWorkOptions, outsideTransactions, SLICE_MS } from "./slices.ts";
+import { inSlices, type LongWorkOptions, longWorkOptions, outsideTransactions, SLICE_MS } from "./slices.ts";
 import {
   checkFeasible,
   execute,
@@ -50,12 +50,9 @@ export interface RebuildResult {
  * @throws {ReadOnlyError | InvalidOptionError | UnsupportedDriverError}
  * @example await rebuild(db, docsSearch, { onProgress: ({ done, total }) => console.log(done, "of", total) });
  */
-export async function rebuild(
-  db: DbLike,
-  index: IndexOrName,
-  { onProgress, signal }: LongWorkOptions = {},
-): Promise<RebuildResult> {
+export async function rebuild(db: DbLike, index: IndexOrName, options?: LongWorkOptions): Promise<RebuildResult> {
   const start = performance.now();
+  const { onProgress, signal } = longWorkOptions<LongWorkOptions>(options, "rebuild", ["onProgress", "signal"]);
   const driver = driverOf(db);
   const target = targetOf(db, index);
   signal?.throwIfAborted();

@@ -1,4 +1,7 @@
+import { describe } from "../codec/codec.ts";
 import type { Driver, Steps } from "../driver/driver.ts";
+import { InvalidOptionError } from "../errors.ts";
+import { knownOptions } from "../query/options.ts";
 
 /** How long work goes on for, what it tells meanwhile, and how it is stopped. */
 export interface LongWorkOptions {
@@ -13,6 +16,28 @@ export interface Progress {
   done: number;
   /** Rows there were at the beginning. */
   total: number;
+}
+
+/**
+ * The options of long work.
+ *
+ * @param names - those it takes
+ * @throws {InvalidOptionError} for an option that does not exist, an `onProgress` that cannot be called, a `signal` that is none
+ */
+export function longWorkOptions<T extends LongWorkOptions>(
+  given: unknown,
+  helper: string,
+  names: readonly (keyof T & string)[],
+): T {
+  const options = knownOptions<T>(given, helper, names);
+  const { onProgress, signal }: LongWorkOptions = options;
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw new InvalidOptionError({ subject: "onProgress", expected: "a function", got: describe(onProgress) });
+  }
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== "function") {
+    throw new InvalidOptionError({ subject: "signal", expected: "an AbortSignal", got: describe(signal) });
+  }
+  return options;
 }
 
 /** What a slice aims at: for so long the event loop and other writers wait. */

@@ -5,7 +5,7 @@ import type { VectorDefinition } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { VectorInput } from "../query/hit.ts";
-import { knownOptions, LIMIT_DEFAULT, numberWithin, wholeNumber } from "../query/options.ts";
+import { LIMIT_DEFAULT, numberWithin, wholeNumber } from "../query/options.ts";
 import { encodeQuery } from "../query/vector-query.ts";
 import { REGISTRY } from "../schema/names.ts";
 import {
@@ -19,7 +19,7 @@ import {
   readyColumn,
   summaryOf,
 } from "./recall.ts";
-import { type LongWorkOptions, pause, SLICE_MS } from "./slices.ts";
+import { type LongWorkOptions, longWorkOptions, pause, SLICE_MS } from "./slices.ts";
 import { type ColumnOf, keepRecall } from "./store-recall.ts";
 import { execute, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
 import { chosenVector } from "./vector-choice.ts";
@@ -219,7 +219,7 @@ interface Asked extends LongWorkOptions {
 }
 
 function checked(given: TuneOptions): Asked {
-  const { column, onProgress, signal, ...options } = knownOptions<TuneOptions>(given, "tune", OPTIONS);
+  const { column, onProgress, signal, ...options } = longWorkOptions<TuneOptions>(given, "tune", OPTIONS);
   const limit = wholeNumber(options.limit, "limit", LIMIT_DEFAULT);
   if (limit === 0) throw new InvalidOptionError({ subject: "limit", expected: "a hit or more", got: "0" });
   const recall = numberWithin(options.recall, "recall", 0.5, 1, RECALL_DEFAULT);

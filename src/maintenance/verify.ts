@@ -11,7 +11,7 @@ import { codedRows } from "./coded-rows.ts";
 import { type DeliveredRecall, deliveredRecalls, isTooLow } from "./delivered-recall.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";
-import { inSlices, type LongWorkOptions } from "./slices.ts";
+import { inSlices, type LongWorkOptions, longWorkOptions } from "./slices.ts";
 import { firstRow, type IndexOrName, type RecordedIndex, recordedIndex, type Target, targetOf } from "./target.ts";
 
 /** Something in which an index and its table disagree. */
@@ -106,12 +106,13 @@ export interface VerifyResult {
  * @throws {InvalidOptionError | UnsupportedDriverError}
  * @example const { ok, problems } = await verify(db, docsSearch);
  */
-export async function verify(
-  db: DbLike,
-  index: IndexOrName,
-  { onProgress, signal, recallQueries }: VerifyOptions = {},
-): Promise<VerifyResult> {
+export async function verify(db: DbLike, index: IndexOrName, options?: VerifyOptions): Promise<VerifyResult> {
   const start = performance.now();
+  const { onProgress, signal, recallQueries } = longWorkOptions<VerifyOptions>(options, "verify", [
+    "recallQueries",
+    "onProgress",
+    "signal",
+  ]);
   const count = recallQueries === undefined ? undefined : wholeNumber(recallQueries, "recallQueries", 0);
   const driver = driverOf(db);
   const target = targetOf(db, index);

@@ -27,7 +27,7 @@ export type NearestManyQuery<TDb extends DbLike, TColumn extends AnyVectorColumn
  * @param queries - each as `nearest` takes it; none gives no lists
  * @param options - those of `nearest`, for all queries
  * @returns one list of hits a query, in the order of the queries, to await or to call `.all()`, `.explain()`, `.prepare()` on
- * @throws {InvalidOptionError} when `queries` is no array; and whatever `nearest` throws, for the first query that it throws for
+ * @throws {InvalidOptionError} when `queries` is no array; and whatever `nearest` throws, for the first query that it throws for, which is named `queries[i]`
  * @example const [first, second] = await nearestMany(db, docs.embedding, [a, b], { limit: 5 });
  */
 export function nearestMany<
@@ -44,7 +44,7 @@ export function nearestMany<
   if (!Array.isArray(queries)) {
     throw new InvalidOptionError({ subject: "queries", expected: "an array of vectors", got: describe(queries) });
   }
-  const requests = queries.map((query) => new NearestRequest(column, query, options));
+  const requests = queries.map((query, i) => new NearestRequest(column, query, options, `queries[${i}]`));
 
   function* find(values: Values, snapshot: Snapshot): Steps<Chosen[]> {
     const found = yield* findNearestMany(requests, { db, driver, values, snapshot });

@@ -38,12 +38,15 @@ export class NearestRequest {
   /** Undefined where the query names none: then what is stored for the column holds, else 1. */
   readonly recall: number | undefined;
   readonly #query: (values: Values) => Uint8Array;
+  readonly #queryLabel: string;
 
-  constructor(column: AnyVectorColumn, query: unknown, given: unknown) {
+  /** @param queryLabel - what errors call the query where there are several; else they name the column */
+  constructor(column: AnyVectorColumn, query: unknown, given: unknown, queryLabel?: string) {
     const { keyed, label, shape } = declaredColumn(column);
     this.column = column;
     this.keyed = keyed;
     this.label = label;
+    this.#queryLabel = queryLabel ?? label;
     this.shape = shape;
     // The index that declares it may be declared later than the column.
     const declared = configOf(column)!.metric;
@@ -75,7 +78,7 @@ export class NearestRequest {
   }
 
   #encode(query: unknown): Uint8Array {
-    return encodeQuery(query, this.shape, this.metric, this.label);
+    return encodeQuery(query, this.shape, this.metric, this.#queryLabel);
   }
 }
 

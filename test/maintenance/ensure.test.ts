@@ -407,6 +407,19 @@ describe("refuses", () => {
     );
     expect(() => ensureSearchIndexes({} as never, [docsSearch])).toThrow(UnsupportedDriverError);
   });
+
+  test("an index without the array around it, and options that are none", () => {
+    const { db } = open();
+    expect(() => ensureSearchIndexes(db, docsSearch as never)).toThrow(
+      expect.objectContaining({
+        message: "indexes: expected an array of searchIndex or a schema, got one searchIndex",
+        hint: "Put it into an array: ensureSearchIndexes(db, [index]).",
+      }),
+    );
+    expect(() => ensureSearchIndexes(db, [docsSearch], { defer: true } as never)).toThrow(
+      "defer: expected an option of ensureSearchIndexes: deferText, got defer",
+    );
+  });
 });
 
 describe("39: dropSearchIndex", () => {

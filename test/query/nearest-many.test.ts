@@ -57,6 +57,14 @@ describe.each([
     expect(one).toEqual(two);
   });
 
+  test("names the query that does not fit", async () => {
+    const { db, queries } = await filled(isIndexed);
+    const find = (query: any) => () => nearestMany(db, docs.embedding, [queries[0]!, query]).all();
+    expect(find([1])).toThrow(/^queries\[1\]: expected \d+ dimensions, got 1$/);
+    expect(find([Number.NaN, ...[...queries[0]!].slice(1)])).toThrow("queries[1][0]: expected a finite number");
+    expect(find(null)).toThrow("queries[1]: expected an array or typed array of numbers, got null");
+  });
+
   test("takes placeholders, and explains each query", async () => {
     const { db, queries } = await filled(isIndexed);
     const prepared = nearestMany(db, docs.embedding, [sql.placeholder("a"), queries[1]!], { limit: 2 }).prepare();
