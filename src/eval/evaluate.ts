@@ -1,3 +1,4 @@
+import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { type DocumentId, hitAt, type Judgements, ndcgAt, recallAt, reciprocalRankAt } from "./measures.ts";
 
@@ -31,7 +32,7 @@ export interface Evaluation {
  * @param queries - your queries, each with an `id`
  * @param run - searches for one query: document ids, best first, at least the largest `k` of them
  * @param qrels - which documents are relevant to which query
- * @throws {InvalidOptionError} when no query has a relevant document, or `k` is no whole number from 1 up
+ * @throws {InvalidOptionError} when no query has a relevant document, `run` gives no ids, or `k` is no whole number from 1 up
  * @example
  * const { mean } = await evaluate(questions, async ({ text }) => {
  *   const hits = await search(db, docsSearch, text, { limit: 10 });
@@ -53,7 +54,7 @@ export async function evaluate<TQuery extends { readonly id: DocumentId }>(
   for (const query of queries) {
     const judgements = judgementsOf(query.id, qrels);
     if (![...judgements.values()].some((grade) => grade > 0)) continue;
-    const results = await run(query);
+    const results = idsOf(await run(query));
     const named = isMap(qrels) ? results : results.map(String);
     rows.push({ query: query.id, ...measuresOf(cutoffs, named, judgements) } as Evaluation["rows"][number]);
   }
@@ -70,6 +71,20 @@ export async function evaluate<TQuery extends { readonly id: DocumentId }>(
     names.map((name) => [name, rows.reduce((sum, row) => sum + (row[name] as number), 0) / rows.length]),
   );
   return { queries: rows.length, mean, rows };
+}
+
+/** Hits in the place of their ids would be found in no judgement, and every measure be 0. */
+function idsOf(results: unknown): readonly DocumentId[] {
+  const strangers = Array.isArray(results)
+    ? results.filter((id) => typeof id !== "string" && typeof id !== "number")
+    : [results];
+  if (strangers.length === 0) return results as readonly DocumentId[];
+  throw new InvalidOptionError({
+    subject: "run",
+    expected: Array.isArray(results) ? "document ids, each a text or a number" : "an array of document ids",
+    got: describe(strangers[0]),
+    hint: "Give the keys of what was found: hits.map(({ id }) => id).",
+  });
 }
 
 function measuresOf(cutoffs: readonly number[], results: readonly DocumentId[], judgements: Judgements): Measures {

@@ -83,6 +83,16 @@ describe("evaluate", () => {
     expect(mean["hitRate@10"]).toBe(1);
   });
 
+  test.each([
+    [[{ id: 10, $score: 1 }], "run: expected document ids, each a text or a number, got Object"],
+    [[10, 11n], "run: expected document ids, each a text or a number, got 11n"],
+    [undefined, "run: expected an array of document ids, got undefined"],
+  ])("refuses %s in the place of ids, which would be found in no judgement", async (results, message) => {
+    await expect(evaluate(queries, () => results as any, { 1: { 10: 1 } })).rejects.toThrow(
+      expect.objectContaining({ message, hint: "Give the keys of what was found: hits.map(({ id }) => id)." }),
+    );
+  });
+
   test("refuses judgements that fit no query, and a k that is none", async () => {
     const run = ({ id }: { id: number }) => found[id]!;
     await expect(evaluate(queries, run, new Map([["1", new Map([[10, 1]])]]))).rejects.toThrow(
