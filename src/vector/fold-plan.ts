@@ -13,7 +13,7 @@ import { RowIds, rowId } from "./row-ids.ts";
 import type { Skip } from "./skip.ts";
 import { mergeIds } from "./sorted-ids.ts";
 
-/** Rows that codes in memory may be behind, and numbers that these have together: to read and code those takes 2 to 4 ms. */
+/** Rows that codes in memory may be behind, and numbers that these have together: to read and code those takes 2 to 5 ms. */
 const CATCH_UP_ROWS = 128;
 const CATCH_UP_NUMBERS = 49_152;
 /** A segment of which more than this share is gone is written anew. */
