@@ -27,6 +27,7 @@ test("they are these", () => {
     "dbstat",
     "json_each",
     "pragma_database_list",
+    "pragma_encoding",
     "pragma_foreign_key_list",
     "pragma_index_list",
     "pragma_index_xinfo",
