@@ -73,7 +73,10 @@ interface BareScanInput {
   readonly isRounded: boolean;
 }
 
-/** The select over all vectors, or over one page of them in key order. */
+/**
+ * The select over all vectors, or over one page of them in key order. Nothing is behind a NULL: of keys of text, where SQLite allows many, the
+ * pages leave those out.
+ */
 function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db: DbLike, page?: Page) {
   const fields = Object.fromEntries(
     key.map((part, i) => [`key${i}`, readPart(sql`${part}`, part, page !== undefined)]),
@@ -85,7 +88,7 @@ function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db
   const all = db
     .select({ ...fields, vector: sql`${column}` })
     .from(table)
-    .where(and(isNotNull(column), where, behind));
+    .where(and(isNotNull(column), where, behind, ...(page ? key.map((part) => isNotNull(part)) : [])));
   return page ? all.orderBy(...key).limit(page.rows) : all;
 }
 

@@ -285,6 +285,16 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
     expect(await found(2)).toEqual(inSql.slice(0, 2));
   });
 
+  test("rows whose key is NULL, which SQLite allows in keys of text, keep none of the others from being found", async () => {
+    const { db, exec } = open();
+    await exec("create table words (word text primary key, v blob)");
+    await exec(`insert into words with recursive n (i) as (select 1 union all select i + 1 from n where i < 60)
+      select case when i > 57 then 'word ' || i end, zeroblob(4000) from n`);
+    const words = sqliteTable("words", { word: text().primaryKey(), v: vectorColumn(1000) });
+    const hits = await nearest(db, words.v, new Float32Array(1000), { metric: "l2", limit: 100 });
+    expect(hits.map(({ word }: any) => word)).toEqual(["word 58", "word 59", "word 60"]);
+  });
+
   test("composite keys tell rows apart and order ties", async () => {
     const { db, exec } = open();
     await exec("create table parts (doc text not null, part integer not null, v blob, primary key (doc, part))");
