@@ -43,7 +43,8 @@ export function* bareScan(
         ms: { catchUp: 0, scan: 0, score: 0 },
       },
       wrong: new WrongLengths(vectorBytes(request.shape)),
-      keyOf: (row) => keyOf(row, request.keyed, isRounded),
+      keyOf: (row) =>
+        keyOf(row, request.keyed, isRounded).map((value, i) => (isText(row, request, i) ? row[i] : value)),
     };
   });
   if (limit > 0) {
@@ -77,19 +78,29 @@ interface BareScanInput {
  * The select over all vectors, or over one page of them in key order. Nothing is behind a NULL: of keys of text, where SQLite allows many, the
  * pages leave those out.
  */
-function scanSelect({ keyed: { key, table }, column, where }: NearestRequest, db: DbLike, page?: Page) {
+function scanSelect(request: NearestRequest, db: DbLike, page?: Page) {
+  const { keyed, column, where } = request;
+  const { key, table } = keyed;
   const fields = Object.fromEntries(
     key.map((part, i) => [`key${i}`, readPart(sql`${part}`, part, page !== undefined)]),
   );
-  const after =
-    page?.after &&
-    key.map((part, i) => (isInteger(part) ? sql`cast(${page.after![i]} as integer)` : sql`${page.after![i]}`));
+  // Integers come as text, which does not tell them from text: a key of text may stand where the schema declares an integer.
+  const types = page && Object.fromEntries(key.map((part, i) => [`type${i}`, sql`typeof(${part})`]));
+  const after = page?.after?.slice(0, key.length).map((value, i) => {
+    // Without a sign in front SQLite would compare text behind it as numbers.
+    return isInteger(key[i]!) && !isText(page.after!, request, i) ? sql`+cast(${value} as integer)` : sql`${value}`;
+  });
   const behind = after && sql`(${sql.join([...key], sql`, `)}) > (${sql.join(after, sql`, `)})`;
   const all = db
-    .select({ ...fields, vector: sql`${column}` })
+    .select({ ...fields, vector: sql`${column}`, ...types })
     .from(table)
     .where(and(isNotNull(column), where, behind, ...(page ? key.map((part) => isNotNull(part)) : [])));
   return page ? all.orderBy(...key).limit(page.rows) : all;
+}
+
+/** Whether a part of a key is stored as text, in a row of a page. */
+function isText(row: Row, { keyed: { key } }: NearestRequest, part: number): boolean {
+  return row[key.length + 1 + part] === "text";
 }
 
 interface Scoring {
