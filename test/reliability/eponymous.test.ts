@@ -88,7 +88,7 @@ describe.each(APP_NAMES)("73: beside an index, %s keys", (name) => {
     expectAnswers({ client, db }, app);
     write(client, name, 5, 40);
     await library.rebuild(db, app.index);
-    await library.purge(db, app.index);
+    await library.purge(db);
     expect((library.status(db, app.index) as any).bytes).toMatchObject({ fts: expect.any(Number) });
     await expectInStep(client, app);
     dropSearchIndex(db, app.index);
