@@ -62,23 +62,20 @@ export class HybridRequest {
     const { text, vector } = checkQuery(query);
     const options = knownOptions<HybridOptions<unknown>>(given, "hybrid", OPTIONS);
     this.where = condition(options.where);
-    this.depth = wholeNumber(options.depth, "depth", DEPTH_DEFAULT);
-    if (this.depth < 1 || this.depth > DEPTH_MAX) {
-      throw new InvalidOptionError({
-        subject: "depth",
-        expected: `a whole number, 1..${DEPTH_MAX}`,
-        got: String(this.depth),
-      });
-    }
+    this.depth = checkDepth(options.depth);
     this.offset = wholeNumber(options.offset, "offset", 0);
     const rest = Math.max(0, this.depth - this.offset);
     this.limit = wholeNumber(options.limit, "limit", Math.min(LIMIT_DEFAULT, rest));
-    if (this.offset + this.limit > this.depth) {
+    const last = this.offset + this.limit;
+    if (last > this.depth) {
       throw new InvalidOptionError({
         subject: "depth",
         expected: `offset + limit within the depth of ${this.depth} candidates that are fused`,
         got: `${this.offset} + ${this.limit}`,
-        hint: `Ask for depth: ${this.offset + this.limit} or more; the same for every page, so that they fit together.`,
+        hint:
+          last > DEPTH_MAX
+            ? `No more than ${DEPTH_MAX} candidates are fused: page less far, or go on with search() or nearest().`
+            : `Ask for depth: ${last} or more; the same for every page, so that they fit together.`,
       });
     }
     this.isByName = isNamed(vector);
@@ -102,6 +99,16 @@ export class HybridRequest {
     this.highlighter = options.highlight === undefined ? undefined : new Highlighter(options.highlight, index);
     this.fields = fieldsOf(this.keyed, options.select, ["$score", "$text", "$vector", "$highlights"]);
   }
+}
+
+function checkDepth(depth: unknown): number {
+  if (depth === undefined) return DEPTH_DEFAULT;
+  if (typeof depth === "number" && Number.isInteger(depth) && depth >= 1 && depth <= DEPTH_MAX) return depth;
+  throw new InvalidOptionError({
+    subject: "depth",
+    expected: `a whole number, 1..${DEPTH_MAX}`,
+    got: describe(depth),
+  });
 }
 
 function checkQuery(query: unknown): { text: unknown; vector: unknown } {

@@ -555,6 +555,7 @@ describe("arguments of hybrid", () => {
     [{ offset: 101 }, "depth: expected offset + limit within the depth of 100"],
     [{ depth: 0 }, "depth: expected a whole number, 1..10000"],
     [{ depth: 10_001 }, "depth: expected a whole number, 1..10000"],
+    [{ depth: -1 }, "depth: expected a whole number, 1..10000, got -1"],
     [{ depth: 1.5 }, "depth: expected a whole number"],
     [{ limit: -1 }, "limit: expected a whole number"],
     [{ fusion: "rrf" }, "fusion: expected shares(), linear() or rrf(), got"],
@@ -567,6 +568,17 @@ describe("arguments of hybrid", () => {
     [{ match: "some" }, "match: expected any or all"],
   ])("%j is refused", (options, message) => {
     expect(run({ text: "apple", vector: [0, 0] }, options)).toThrow(message);
+  });
+
+  test("a bigint is refused as what it is, and a page beyond all depths with advice that can be followed", () => {
+    const query = { text: "apple", vector: [0, 0] };
+    expect(run(query, { depth: 50n })).toThrow("depth: expected a whole number, 1..10000, got 50n");
+    expect(run(query, { limit: 50, offset: 100 })).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("Ask for depth: 150 or more") }),
+    );
+    expect(run(query, { limit: 10, offset: 9_991, depth: 10_000 })).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("No more than 10000 candidates are fused") }),
+    );
   });
 
   test.each([
