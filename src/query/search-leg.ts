@@ -254,7 +254,7 @@ export class TextLeg {
    * front of its best rows, having NULL to be sorted by. Else a temporary table holds all that match. A run of its own for them
    * would count every word's rows again, which BM25 needs; an IN that is the condition of a CASE, not its value, is asked of a
    * Bloom filter first. BM25 as FTS5's hidden column is cheaper for each row than the function, which pays for that question; to say
-   * which BM25 takes 10 µs, which `select` saves for the sake of rare words.
+   * its weights takes 10 µs, which `select` saves for the sake of rare words.
    */
   selectWith(db: DbLike, among: readonly Row[]): BuiltSelect {
     // Of the keys only their shape stands in the text.
