@@ -203,12 +203,13 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     }
     await db.delete(docs).where(and(gt(docs.id, 101), lt(docs.id, 150)));
     await db.insert(docs).values(quinces(120, 130));
+    await db.insert(docs).values(quinces(-2, 0));
     await db
       .update(docs)
       .set({ embedding: new Float32Array([0, 0.5]) })
       .where(eq(docs.id, 2990));
-    const first = [100, 101, 120, 121, 122, 123];
-    for (const where of [undefined, gt(docs.id, 0)]) {
+    const first = [-2, -1, 100, 101, 120, 121];
+    for (const where of [undefined, gt(docs.id, -9)]) {
       const options = { limit: 6, select: { id: docs.id }, where };
       expect(ids(await search(db, oneVector, "quince", options))).toEqual(first);
       const both = (text: number, embedding: number) =>
@@ -221,7 +222,7 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
       const byText: any[] = await both(1, 0);
       expect(byText.map(({ id, $text }) => [id, $text?.rank])).toEqual(first.map((id, i) => [id, i + 1]));
       const byVector: any[] = await both(0, 1);
-      expect(ids(byVector)).toEqual([1, 2990, 2, 3, 4, 5]);
+      expect(ids(byVector).slice(0, 5)).toEqual([1, 2990, 2, 3, 4]);
       expect(byVector[1].$text).toEqual({ rank: null, score: byText[0].$text.score });
     }
   });
