@@ -287,7 +287,7 @@ export class TextLeg {
     const sorted = sql`select +rowid as "_dv_id", case when ${isAsked} then null else rank end as "_dv_rank", case when ${isAsked} then rank end as "_dv_other" from ${this.#fts(sql.placeholder(MATCH))} and rank match ${bm25} order by 2 limit ${sql.placeholder(BEST)}`;
     return {
       // The condition keeps the subquery one: a temporary table sorted by itself has all columns of every row computed, kept or not.
-      all: sql`select "_dv_id", -ifnull("_dv_rank", "_dv_other") as "_dv_score", "_dv_rank" from (${sorted}) where +"_dv_id" is not null`,
+      all: sql`select "_dv_id", -case when "_dv_rank" is null then "_dv_other" else "_dv_rank" end as "_dv_score", "_dv_rank" from (${sorted}) where +"_dv_id" is not null`,
       best: sql`"_dv_all" where "_dv_rank" is not null`,
       others: sql`"_dv_all" where "_dv_rank" is null`,
     };
