@@ -6,6 +6,7 @@ import { JSON_EACH } from "../migration/sql-text.ts";
 import { configOf } from "../schema/vector-column.ts";
 import { keyPart, keysForm, keysToJson, plainKey } from "./key.ts";
 import type { KeyedTable } from "./keyed-table.ts";
+import type { Values } from "./search-query.ts";
 
 /** A row that was found, by its primary key. */
 export interface Keyed {
@@ -112,12 +113,12 @@ export function hitsValues(candidates: readonly Keyed[]): Record<string, unknown
   return { [KEYS]: keysToJson(candidates.map(({ key }) => key)) };
 }
 
-/** The step that reads the rows of the candidates; see `attach`. */
-export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Keyed[]): SelectStep {
+/** The step that reads the rows of the candidates; see `attach`. `values` are for placeholders among the fields. */
+export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonly Keyed[], values: Values): SelectStep {
   return {
     type: "select",
     prepare: (db) => preparedSelect(db, table, fields, candidates),
-    values: hitsValues(candidates),
+    values: { ...values, ...hitsValues(candidates) },
   };
 }
 

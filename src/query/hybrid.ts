@@ -176,13 +176,13 @@ export function hybrid<
   return new SearchQuery({
     driver: driverOf(db),
     *hits(values, snapshot) {
-      return (yield* hitsOf(request, yield* find(request, { db, values, snapshot }))) as Hit[];
+      return (yield* hitsOf(request, yield* find(request, { db, values, snapshot }), values)) as Hit[];
     },
     *answer(values, snapshot) {
       const start = performance.now();
       const found = yield* find(request, { db, values, snapshot });
       const between = performance.now();
-      const hits = (yield* hitsOf(request, found)) as Hit[];
+      const hits = (yield* hitsOf(request, found, values)) as Hit[];
       const end = performance.now();
       return {
         hits,
@@ -270,9 +270,13 @@ function trustIn(wholeness: number): number {
 }
 
 /** The rows of the page, each with its score and what every leg says of it. */
-function* hitsOf(request: HybridRequest, { hits, legs, text }: Fused): Steps<Record<string, unknown>[]> {
+function* hitsOf(
+  request: HybridRequest,
+  { hits, legs, text }: Fused,
+  values: Values,
+): Steps<Record<string, unknown>[]> {
   if (hits.length === 0) return [];
-  const rows: Record<string, unknown>[] = yield fetchStep(request.keyed, request.fields, hits);
+  const rows: Record<string, unknown>[] = yield fetchStep(request.keyed, request.fields, hits, values);
   const keys = hits.map(({ key }) => key);
   const { highlighter, isByName } = request;
   const marked =

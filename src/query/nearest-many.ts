@@ -53,13 +53,13 @@ export function nearestMany<
   }
 
   /** The rows of all hits, by one statement. */
-  function* hitsOf(found: readonly Chosen[]): Steps<NearestHit<TDb, TColumn, TSelect>[][]> {
+  function* hitsOf(found: readonly Chosen[], values: Values): Steps<NearestHit<TDb, TColumn, TSelect>[][]> {
     const candidates = found.flatMap((one) => one.candidates);
     const hits: unknown[][] = requests.map(() => []);
     if (candidates.length > 0) {
       const queryOf = found.flatMap((one, query) => one.candidates.map(() => query));
       const { keyed, fields } = requests[0]!;
-      const rows: Record<string, unknown>[] = yield fetchStep(keyed, fields, candidates);
+      const rows: Record<string, unknown>[] = yield fetchStep(keyed, fields, candidates, values);
       attach(rows, candidates, ({ distance }) => ({ $distance: distance })).forEach((hit, i) => {
         hits[queryOf[Number(rows[i]![RANK])]!]!.push(hit);
       });
@@ -70,13 +70,13 @@ export function nearestMany<
   return new SearchQuery({
     driver,
     *hits(values, snapshot) {
-      return yield* hitsOf(yield* find(values, snapshot));
+      return yield* hitsOf(yield* find(values, snapshot), values);
     },
     *answer(values, snapshot) {
       const start = performance.now();
       const found = yield* find(values, snapshot);
       const fetchStart = performance.now();
-      const hits = yield* hitsOf(found);
+      const hits = yield* hitsOf(found, values);
       const end = performance.now();
       const candidates = found.flatMap((one) => one.candidates);
       const { keyed, fields } = requests[0] ?? {};

@@ -137,9 +137,9 @@ export function nearest<
     return found;
   }
 
-  function* hitsOf({ candidates }: Chosen): Steps<NearestHit<TDb, TColumn, TSelect>[]> {
+  function* hitsOf({ candidates }: Chosen, values: Values): Steps<NearestHit<TDb, TColumn, TSelect>[]> {
     if (candidates.length === 0) return [];
-    const rows = yield fetchStep(request.keyed, request.fields, candidates);
+    const rows = yield fetchStep(request.keyed, request.fields, candidates, values);
     const hits = attach(rows, candidates, ({ distance }) => ({ $distance: distance }));
     return hits as NearestHit<TDb, TColumn, TSelect>[];
   }
@@ -147,13 +147,13 @@ export function nearest<
   return new SearchQuery({
     driver,
     *hits(values, snapshot) {
-      return yield* hitsOf(yield* find(values, snapshot));
+      return yield* hitsOf(yield* find(values, snapshot), values);
     },
     *answer(values, snapshot) {
       const start = performance.now();
       const found = yield* find(values, snapshot);
       const fetchStart = performance.now();
-      const hits = yield* hitsOf(found);
+      const hits = yield* hitsOf(found, values);
       const end = performance.now();
       const { candidates, ms, ...how } = found;
       return {

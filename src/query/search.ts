@@ -133,13 +133,13 @@ export function search<
   return new SearchQuery({
     driver,
     *hits(values, snapshot) {
-      return (yield* request.hits(yield* request.find(values, snapshot))) as Hit[];
+      return (yield* request.hits(yield* request.find(values, snapshot), values)) as Hit[];
     },
     *answer(values, snapshot) {
       const start = performance.now();
       const found = yield* request.find(values, snapshot);
       const between = performance.now();
-      const hits = (yield* request.hits(found)) as Hit[];
+      const hits = (yield* request.hits(found, values)) as Hit[];
       const end = performance.now();
       const { candidates, match } = found;
       const keys = candidates.map(({ key }) => key);
@@ -217,9 +217,9 @@ class SearchRequest {
   }
 
   /** The rows of what was found. */
-  *hits({ candidates, match }: FoundText): Steps<Record<string, unknown>[]> {
+  *hits({ candidates, match }: FoundText, values: Values): Steps<Record<string, unknown>[]> {
     if (candidates.length === 0) return [];
-    const rows: Record<string, unknown>[] = yield fetchStep(this.keyed, this.fields, candidates);
+    const rows: Record<string, unknown>[] = yield fetchStep(this.keyed, this.fields, candidates, values);
     const marked = this.#highlighter
       ? yield* this.#highlighter.mark(
           this.leg,

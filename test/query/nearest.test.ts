@@ -1,7 +1,15 @@
 import { and, eq, exists, gt, inArray, isNull, sql } from "drizzle-orm";
 import { alias, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
-import { configure, distance, nearest, registerFunctions, type SearchEvent, vectorColumn } from "../../src/index.ts";
+import {
+  configure,
+  distance,
+  nearest,
+  nearestMany,
+  registerFunctions,
+  type SearchEvent,
+  vectorColumn,
+} from "../../src/index.ts";
 import { DRIVERS, openBetterSqlite3, openLibsql, randomVector, seeded } from "../helpers/databases.ts";
 
 const docs = sqliteTable("docs", {
@@ -150,6 +158,18 @@ describe.each(DRIVERS)("nearest on $name", ({ name, open }) => {
     await expect(async () => search.all({ q: [1], course: "de" })).rejects.toThrow(
       "docs.embedding: expected 2 dimensions, got 1",
     );
+  });
+
+  test("prepared, it fills placeholders among the selected fields, too", async () => {
+    const { db } = await filled(open);
+    const note = sql<string>`${docs.title} || ${sql.placeholder("note")}`;
+    const options = { limit: 1, select: { id: docs.id, note } };
+    const one = nearest(db, docs.embedding, [1, 0], options).prepare();
+    expect(await one.all({ note: "!" })).toEqual([{ id: 1, note: "east!", $distance: 0 }]);
+    expect(await one.get({ note: "?" })).toEqual({ id: 1, note: "east?", $distance: 0 });
+    expect((await one.explain({ note: "?" })).hits).toBe(1);
+    const many = nearestMany(db, docs.embedding, [[1, 0]], options).prepare();
+    expect(await many.all({ note: "." })).toEqual([[{ id: 1, note: "east.", $distance: 0 }]]);
   });
 
   test("as() freezes the hits as a subquery to join in any select", async () => {

@@ -215,6 +215,18 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     );
   });
 
+  test("prepared, it fills placeholders among the selected fields, too", async () => {
+    const { db } = await filled(open);
+    const note = sql<string>`${docs.course} || ${sql.placeholder("note")}`;
+    const options = { limit: 1, select: { id: docs.id, note } };
+    const expected = { id: 1, note: "ml!" };
+    for (const query of [search(db, docsSearch, "join", options), hybrid(db, docsSearch, { text: "join" }, options)]) {
+      const prepared = query.prepare();
+      expect(await prepared.all({ note: "!" })).toMatchObject([expected]);
+      expect((await prepared.explain({ note: "!" })).hits).toBe(1);
+    }
+  });
+
   test("a placeholder without a value is named, with what to call", async () => {
     const { db } = await filled(open);
     const query = search(db, docsSearch, sql.placeholder("typed"));
