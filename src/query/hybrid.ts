@@ -70,7 +70,7 @@ export interface VectorStanding {
 /** One row found: the selected fields, its fused score, larger is better, and what each leg says of it. */
 export type HybridHit<
   TTable extends SQLiteTable,
-  TSelect,
+  TSelect = undefined,
   TVector = undefined,
   TText extends string = string,
   THighlight = undefined,

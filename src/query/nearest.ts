@@ -33,7 +33,7 @@ export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
 }
 
 /** One row found: the selected fields and its distance in the metric's own range, smaller is nearer. */
-export type NearestHit<TDb, TColumn extends AnyVectorColumn, TSelect> = Flat<
+export type NearestHit<TDb, TColumn extends AnyVectorColumn, TSelect = undefined> = Flat<
   (TSelect extends undefined ? DefaultRow<TDb, TColumn["_"]["tableName"]> : Selected<TSelect>) & { $distance: number }
 >;
 

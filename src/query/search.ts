@@ -36,7 +36,7 @@ const OPTIONS = ["select", "where", "limit", "offset", "highlight", ...TEXT_OPTI
 /** One row found: the selected fields and its BM25 score, larger is better. */
 export type SearchHit<
   TTable extends SQLiteTable,
-  TSelect,
+  TSelect = undefined,
   TText extends string = string,
   THighlight = undefined,
 > = Flat<

@@ -1,3 +1,4 @@
+import { describe } from "../codec/codec.ts";
 import { DeclarationError } from "../errors.ts";
 
 /** Everything the library puts into a database begins so; `searchTablesFilter()` hides it from drizzle-kit's push and pull. */
@@ -104,6 +105,6 @@ function checkName(name: unknown, subject: string, expected: string): asserts na
   throw new DeclarationError({
     subject,
     expected: `${expected} that is not empty, holds no NUL and does not begin with sqlite_`,
-    got: typeof name === "string" ? JSON.stringify(name) : String(name),
+    got: typeof name === "string" ? JSON.stringify(name) : describe(name),
   });
 }

@@ -190,6 +190,12 @@ describe("refused at declaration", () => {
     }
   });
 
+  test("a table in the place of the name", () => {
+    expect(() => (searchIndex as any)(docs, words)).toThrow(
+      /^searchIndex: expected an index name .*, got SQLiteTable$/,
+    );
+  });
+
   test("a view, an alias, a table without a key or with our prefix, a composite key that may be NULL", () => {
     const view = sqliteView("v", { body: text() }).as(sql`select 1`);
     expect(indexOf(words, view)).toThrow("expected a table made by sqliteTable, got a view");

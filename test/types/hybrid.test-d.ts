@@ -1,9 +1,11 @@
 import { sql } from "drizzle-orm";
 import {
   type HybridExplain,
+  type HybridHit,
   hybrid,
   linear,
   rrf,
+  type SearchHit,
   search,
   shares,
   type TextStanding,
@@ -32,7 +34,11 @@ const explained = typeOf(() => hybrid(sync, one, { text: "x" }).explain());
 type Legs = { $score: number; $text: TextStanding | null; $vector: VectorStanding | null };
 type Part = { doc: string; part: number; note: string | null };
 
+const found = typeOf(() => search(sync, one, "x").all());
+
 export type Hits = [
+  Expect<Equal<typeof found, SearchHit<typeof parts>[]>>,
+  Expect<Equal<typeof both, HybridHit<typeof parts>[]>>,
   Expect<Equal<typeof both, { [K in keyof (Part & Legs)]: (Part & Legs)[K] }[]>>,
   Expect<Equal<typeof inOrder, Promise<{ [K in keyof ({ d: string } & Legs)]: ({ d: string } & Legs)[K] }[]>>>,
   Expect<Equal<NonNullable<typeof byName>["$vector"], { bits: VectorStanding | null }>>,

@@ -1,5 +1,5 @@
 import { and, eq, exists, gt, inArray, sql } from "drizzle-orm";
-import { type NearestExplain, nearest } from "drizzle-vector";
+import { type NearestExplain, type NearestHit, nearest } from "drizzle-vector";
 import { async, asyncWithTables, sync, syncWithTables } from "#db";
 import { type Equal, type Expect, typeOf } from "./expect.ts";
 import { type Doc, d, docs, parts } from "./schema.ts";
@@ -16,6 +16,7 @@ const composite = typeOf(() => nearest(syncWithTables, parts.v, [1, 2]).all());
 type Hit = { [K in keyof (Doc & { $distance: number })]: (Doc & { $distance: number })[K] };
 
 export type Defaults = [
+  Expect<Equal<NearestHit<typeof syncWithTables, typeof docs.embedding>, Hit>>,
   Expect<Equal<typeof typed, Hit[]>>,
   Expect<Equal<typeof typedAsync, Promise<Hit[]>>>,
   Expect<Equal<(typeof untyped)[number]["$distance"], number>>,
