@@ -436,23 +436,35 @@ export function scanTails(
   for (let block = blocks, end = blocks + (<usize>count << 4); block < end; block += 16, first += capacity) {
     const inBlock = <usize>load<i32>(block, 8);
     let tail = <usize>load<u32>(block) + tails;
-    for (let place = first, end = first + inBlock; place < end; place += 4, tail += stride << 2) {
-      const upper4 = v128.load(uppers + (place << 2));
-      const ruledOut4 = v128.or(f32x4.lt(upper4, threshold4), i32x4.eq(upper4, i32x4.splat(DONE)));
-      const left = <usize>(~i32x4.bitmask(ruledOut4) & 15);
-      if (left == 0) continue;
-      // Without a branch for each, which nothing could foretell.
-      listed = listedAt(listed, tail, place, left & 1);
-      listed = listedAt(listed, tail + stride, place + 1, (left >> 1) & 1);
-      listed = listedAt(listed, tail + (stride << 1), place + 2, (left >> 2) & 1);
-      listed = listedAt(listed, tail + stride * 3, place + 3, left >> 3);
-      if (listed < full) continue;
-      lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
-      listed = list;
-      threshold4 = lowered(state, constant, unit);
+    for (let place = first, end = first + inBlock; place < end; place += 16, tail += stride << 4) {
+      if (place + 16 <= end && areBelow(uppers + (place << 2), threshold4)) continue;
+      for (let group = place, inTails = tail, most = min(place + 16, end); group < most; group += 4, inTails += stride << 2) {
+        const upper4 = v128.load(uppers + (group << 2));
+        const ruledOut4 = v128.or(f32x4.lt(upper4, threshold4), i32x4.eq(upper4, i32x4.splat(DONE)));
+        const left = <usize>(~i32x4.bitmask(ruledOut4) & 15);
+        if (left == 0) continue;
+        // Without a branch for each, which nothing could foretell.
+        listed = listedAt(listed, inTails, group, left & 1);
+        listed = listedAt(listed, inTails + stride, group + 1, (left >> 1) & 1);
+        listed = listedAt(listed, inTails + (stride << 1), group + 2, (left >> 2) & 1);
+        listed = listedAt(listed, inTails + stride * 3, group + 3, left >> 3);
+        if (listed < full) continue;
+        lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+        listed = list;
+        threshold4 = lowered(state, constant, unit);
+      }
     }
   }
   if (listed > list) lookAt(state, query, headBytes, tailBytes, capacity, window, blocks, list, listed);
+}
+
+/** Whether all of sixteen bounds are below a threshold. */
+// @ts-ignore: decorator
+@inline
+function areBelow(uppers: usize, threshold4: v128): bool {
+  const a = v128.and(f32x4.lt(v128.load(uppers), threshold4), f32x4.lt(v128.load(uppers, 16), threshold4));
+  const b = v128.and(f32x4.lt(v128.load(uppers, 32), threshold4), f32x4.lt(v128.load(uppers, 48), threshold4));
+  return i32x4.bitmask(v128.and(a, b)) == 15;
 }
 
 /** Writes a row behind a list, and returns its new end: that of before where `isLeft` is 0. */
