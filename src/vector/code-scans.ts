@@ -217,7 +217,8 @@ export class CodeScans {
 
   /** The rows found, best bound first. */
   #ranked({ rows, uppers }: Pick<ScanFound, "rows" | "uppers">): Survivor[] {
-    const ranked = Array.from(rows, (at, i) => ({ id: this.#places.idOf(at), upper: uppers[i]! }));
+    const ranked: Survivor[] = [];
+    for (let i = 0; i < rows.length; i++) ranked.push({ id: this.#places.idOf(rows[i]!), upper: uppers[i]! });
     return ranked.sort((x, y) => (x.upper === y.upper ? 0 : y.upper - x.upper));
   }
 }
