@@ -23,29 +23,66 @@ export function* findNearest(request: NearestRequest, input: FindInput): Steps<C
 /**
  * As `findNearest` for each of several requests that differ in their queries alone. What the index and its codes are is looked
  * up once, and those that the table has to answer share one reading of it.
+ *
+ * @param onFound - what else is to be done for each, in order, while threads scan for those that follow; those that the table answers come
+ * last
  */
-export function* findNearestMany(requests: readonly NearestRequest[], input: FindInput): Steps<Chosen[]> {
+export function* findNearestMany(
+  requests: readonly NearestRequest[],
+  input: FindInput,
+  onFound?: OnFound,
+): Steps<Chosen[]> {
   const { db, driver, values, isReadOnly = false } = input;
   if (requests.length === 0) return [];
   const attachment = yield* indexOf(requests[0]!, input);
   const together: SearchesTogether = new Together(requests, values, threadsOf(driver.connection));
   const recall = yield* recallOf(requests[0]!, input, attachment);
   const chosen: (Chosen | Unanswered)[] = [];
+  const { connection } = driver;
+  const isWithin = driver.kind === "sync" && searching.has(connection);
+  searching.add(connection);
   try {
     for (const [n, request] of requests.entries()) {
-      chosen.push(yield* fromCodes({ request, driver, db, values, together, n, recall, isReadOnly }, attachment));
+      const one = isWithin
+        ? { index: attachment?.name ?? null, recall, fallback: "a search of this connection is under way" }
+        : yield* fromCodes({ request, driver, db, values, together, n, recall, isReadOnly }, attachment);
+      chosen.push(one);
+      if (onFound && !isBare(one)) yield* onFound(n, one);
     }
   } finally {
     together.end();
+    if (!isWithin) searching.delete(connection);
   }
-  const isBare = (one: Chosen | Unanswered): one is Unanswered => !("candidates" in one);
   const bare = requests.filter((_, i) => isBare(chosen[i]!));
   const read = bare.length === 0 ? [] : yield* bareScan(bare, { db, values, isRounded: driver.kind === "async" });
-  return chosen.map((one) => (isBare(one) ? { ...read.shift()!, ...one } : one));
+  const all: Chosen[] = [];
+  for (const [n, one] of chosen.entries()) {
+    if (!isBare(one)) {
+      all.push(one);
+      continue;
+    }
+    const answered = { ...read.shift()!, ...one };
+    all.push(answered);
+    if (onFound) yield* onFound(n, answered);
+  }
+  return all;
 }
+
+/**
+ * Connections whose codes a search is at. Between its statements runs what the app has given Drizzle, such as a logger. Where that searches
+ * itself, the table answers: codes that threads scan must not be brought up to date.
+ */
+const searching = new WeakSet<object>();
+
+/** Is told of an answer as soon as it is there. */
+export type OnFound = (n: number, found: Chosen) => Steps<void>;
 
 /** The table has to answer. */
 type Unanswered = Pick<Chosen, "index" | "recall" | "fallback">;
+
+function isBare(one: Chosen | Unanswered): one is Unanswered {
+  return !("candidates" in one);
+}
 
 /** The answer of the codes, unless there are none to rely on. */
 function* fromCodes(

@@ -7,7 +7,14 @@ import { type Chosen, findNearestMany, reportSkipped } from "./find-nearest.ts";
 import type { ElementOf, FieldOf, VectorQuery } from "./hit.ts";
 import type { NearestExplain, NearestHit, NearestOptions } from "./nearest.ts";
 import { NearestRequest } from "./nearest-request.ts";
+import type { Candidate } from "./nearest-rows.ts";
 import { SearchQuery, type Values } from "./search-query.ts";
+
+/**
+ * Rows of hits that are read by one statement, or those of one query: fewer of them cost as little each, and while they are read threads
+ * scan for the queries that follow.
+ */
+const FETCHED_HITS = 100;
 
 /** How each of the searches went, in the order of the queries; `fetch` and `total` are those of all. */
 export type NearestManyExplain = NearestExplain[];
@@ -19,10 +26,10 @@ export type NearestManyQuery<TDb extends DbLike, TColumn extends AnyVectorColumn
 >;
 
 /**
- * `nearest` for many queries: the same answers, from one snapshot. The rows of all hits are read by one statement, so that a
- * query costs less than alone.
+ * `nearest` for many queries: the same answers, from one snapshot. The rows of the hits of many queries are read by one statement, so
+ * that a query costs less than alone.
  *
- * SQL: as that of `nearest`; the last statement reads the rows of the hits of all queries.
+ * SQL: as that of `nearest`; the statements that read rows of hits read those of several queries.
  *
  * @param queries - each as `nearest` takes it; none gives no lists
  * @param options - those of `nearest`, for all queries
@@ -46,38 +53,40 @@ export function nearestMany<
   }
   const requests = queries.map((query, i) => new NearestRequest(column, query, options, `queries[${i}]`));
 
-  function* find(values: Values, snapshot: Snapshot): Steps<Chosen[]> {
-    const found = yield* findNearestMany(requests, { db, driver, values, snapshot });
-    if (requests[0]) reportSkipped(requests[0], found[0]!, driver.connection);
-    return found;
-  }
-
-  /** The rows of all hits, by one statement. */
-  function* hitsOf(found: readonly Chosen[], values: Values): Steps<NearestHit<TDb, TColumn, TSelect>[][]> {
-    const candidates = found.flatMap((one) => one.candidates);
+  function* answerAll(values: Values, snapshot: Snapshot): Steps<Answered<NearestHit<TDb, TColumn, TSelect>>> {
     const hits: unknown[][] = requests.map(() => []);
-    if (candidates.length > 0) {
-      const queryOf = found.flatMap((one, query) => one.candidates.map(() => query));
+    let waiting: Waiting[] = [];
+    let fetchMs = 0;
+
+    function* fetchWaiting(): Steps<void> {
+      const start = performance.now();
       const { keyed, fields } = requests[0]!;
-      const rows: Record<string, unknown>[] = yield fetchStep(keyed, fields, candidates, values);
-      attach(rows, candidates, ({ distance }) => ({ $distance: distance })).forEach((hit, i) => {
-        hits[queryOf[Number(rows[i]![RANK])]!]!.push(hit);
+      const rows: Record<string, unknown>[] = yield fetchStep(keyed, fields, waiting, values);
+      attach(rows, waiting, ({ distance }) => ({ $distance: distance })).forEach((hit, i) => {
+        hits[waiting[Number(rows[i]![RANK])]!.query]!.push(hit);
       });
+      waiting = [];
+      fetchMs += performance.now() - start;
     }
-    return hits as NearestHit<TDb, TColumn, TSelect>[][];
+
+    const found = yield* findNearestMany(requests, { db, driver, values, snapshot }, function* (query, { candidates }) {
+      for (const candidate of candidates) waiting.push({ ...candidate, query });
+      if (waiting.length >= FETCHED_HITS) yield* fetchWaiting();
+    });
+    if (requests[0]) reportSkipped(requests[0], found[0]!, driver.connection);
+    if (waiting.length > 0) yield* fetchWaiting();
+    return { found, hits: hits as NearestHit<TDb, TColumn, TSelect>[][], fetchMs };
   }
 
   return new SearchQuery({
     driver,
     *hits(values, snapshot) {
-      return yield* hitsOf(yield* find(values, snapshot), values);
+      return (yield* answerAll(values, snapshot)).hits;
     },
     *answer(values, snapshot) {
       const start = performance.now();
-      const found = yield* find(values, snapshot);
-      const fetchStart = performance.now();
-      const hits = yield* hitsOf(found, values);
-      const end = performance.now();
+      const { found, hits, fetchMs } = yield* answerAll(values, snapshot);
+      const total = performance.now() - start;
       const candidates = found.flatMap((one) => one.candidates);
       const { keyed, fields } = requests[0] ?? {};
       const fetchSql = requests[0] ? hitsSelect(db, keyed!, fields!, candidates).toSQL().sql : "";
@@ -88,7 +97,7 @@ export function nearestMany<
           metric: requests[query]!.metric,
           fetchSql,
           hits: hits[query]!.length,
-          ms: { ...ms, fetch: end - fetchStart, total: end - start },
+          ms: { ...ms, fetch: fetchMs, total },
         })),
       };
     },
@@ -102,4 +111,15 @@ export function nearestMany<
       });
     },
   });
+}
+
+/** A row whose other columns are still to be read. */
+interface Waiting extends Candidate {
+  readonly query: number;
+}
+
+interface Answered<THit> {
+  readonly found: readonly Chosen[];
+  readonly hits: THit[][];
+  readonly fetchMs: number;
 }

@@ -101,6 +101,27 @@ describe("nearestMany with threads", { timeout: 30_000 }, () => {
     expect(scanThreads.size).toBe(0);
   });
 
+  test("a logger may write and search while threads scan: the table answers it, and all answers are right", async () => {
+    const { db, queries } = await app("l2", true);
+    const expected = queries.map((query) => nearest(db, wide.v, query, { limit: 3 }).all());
+    configure(db, { threads: 2 });
+    scanThreads.get(1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const far = new Float32Array(DIMENSIONS).fill(100);
+    const within: unknown[] = [];
+    const logQuery = (text: string) => {
+      if (!text.includes("_dv_hit") || within.length > 0) return;
+      db.insert(wide).values({ id: 10_000, v: far }).run();
+      const query = nearest(db, wide.v, far, { limit: 1 });
+      within.push(query.all(), query.explain().fallback);
+    };
+    const logging = drizzle({ client: db.$client, schema: { wide }, logger: { logQuery } });
+    expect(nearestMany(logging, wide.v, queries, { limit: 3 }).all()).toEqual(expected);
+    expect(within).toEqual([[{ id: 10_000, $distance: 0 }], "a search of this connection is under way"]);
+    const after = nearest(db, wide.v, far, { limit: 1 });
+    expect([after.all(), after.explain().plan]).toEqual([[{ id: 10_000, $distance: 0 }], "certified scan"]);
+  });
+
   test("a process that has used threads ends by itself, at once", () => {
     const { stdout, stderr, status } = spawnSync(process.execPath, [program], { encoding: "utf8" });
     expect([stdout, stderr, status]).toEqual(["1 thread, as alone\n", "", 0]);
