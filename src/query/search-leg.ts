@@ -5,10 +5,20 @@ import type { IndexDefinition } from "../migration/definition.ts";
 import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
-import { type Match, type MatchOptions, matchOf } from "../text/match.ts";
+import { type Match, type MatchOptions, matchOf, phraseOf } from "../text/match.ts";
 import { partsOfName } from "../text/name-parts.ts";
 import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
-import { COST_MAX, COST_MAX_CUT, countStep, FREE_TERMS, rowsOfTerms, tooCommon } from "./common-terms.ts";
+import {
+  COST_MAX,
+  COST_MAX_CUT,
+  countStep,
+  FREE_TERMS,
+  rowsOfTerms,
+  TRIGRAMS_COUNTED,
+  tooCommon,
+  trigramSample,
+  trigramsCost,
+} from "./common-terms.ts";
 import { compareKeys, keyPart, keysForm, keysToJson } from "./key.ts";
 import { type KeyedTable, keyOf, readPart } from "./keyed-table.ts";
 import { isPlaceholder, placeholderValue } from "./options.ts";
@@ -136,14 +146,28 @@ export class TextLeg {
     const unknown = new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
     const inParts = unknown.size === 0 ? match : this.#matchOf(values, { unknown });
     if (inParts.terms.length <= FREE_TERMS) return inParts;
-    const most = match.isCut ? COST_MAX_CUT : COST_MAX;
-    const common = tooCommon(yield* this.#rowsOf(inParts.alone), most);
+    const common = match.isCut
+      ? yield* this.#tooCommonOf(inParts)
+      : tooCommon(yield* this.#rowsOf(inParts.alone), COST_MAX);
     return common.size === 0 ? inParts : this.#matchOf(values, { unknown, tooCommon: common });
   }
 
+  /** The terms that are left out of a text that is too long to be read whole. */
+  *#tooCommonOf({ terms, alone }: Match): Steps<Set<number>> {
+    if (!this.#characters.isTrigram) return tooCommon(yield* this.#rowsOf(alone), COST_MAX_CUT);
+    const samples = terms.map(trigramSample);
+    const counted = yield* this.#rowsOf(samples.flat().map(phraseOf), TRIGRAMS_COUNTED);
+    const rows = samples.map(({ length }) => Math.min(...counted.splice(0, length)));
+    return tooCommon(
+      rows,
+      COST_MAX_CUT,
+      terms.map((term, i) => trigramsCost(term, rows[i]!)),
+    );
+  }
+
   /** About how many rows each of the terms has. */
-  *#rowsOf(alone: readonly string[]): Steps<number[]> {
-    return alone.length === 0 ? [] : rowsOfTerms(yield* this.ask(countStep(this.declared.name, alone)));
+  *#rowsOf(alone: readonly string[], most?: number): Steps<number[]> {
+    return alone.length === 0 ? [] : rowsOfTerms(yield* this.ask(countStep(this.declared.name, alone, most)), most);
   }
 
   /**

@@ -221,7 +221,12 @@ interface Term {
 }
 
 function quoted({ text, isPrefix }: Term): string {
-  return `"${text.replaceAll('"', '""')}"${isPrefix ? "*" : ""}`;
+  return `${phraseOf(text)}${isPrefix ? "*" : ""}`;
+}
+
+/** A text as a phrase of FTS5, in which nothing means more than itself. */
+export function phraseOf(text: string): string {
+  return `"${text.replaceAll('"', '""')}"`;
 }
 
 /** Terms in order, each once, upper and lower case being the same where the tokenizer folds them. */

@@ -1,7 +1,16 @@
 import { and, eq, exists, gt, inArray, sql } from "drizzle-orm";
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
-import { configure, hybrid, nearest, type SearchEvent, search, searchIndex, vectorColumn } from "../../src/index.ts";
+import {
+  configure,
+  ensureSearchIndexes,
+  hybrid,
+  nearest,
+  type SearchEvent,
+  search,
+  searchIndex,
+  vectorColumn,
+} from "../../src/index.ts";
 import { definitionOf } from "../../src/migration/definition.ts";
 import { readInstalledSync } from "../../src/migration/installed.ts";
 import { planEnsure } from "../../src/migration/plan.ts";
@@ -128,6 +137,27 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     expect([every.terms.length, every.scores.map(({ key }) => key)]).toEqual([62, [200]]);
     const cut = await search(db, docsSearch, long.padEnd(5000)).explain();
     expect(cut.terms.length).toBeLessThan(terms.length / 2);
+  });
+
+  test("over trigrams of a text too long to be read whole, words of common trigrams are left out, though no row has them", async () => {
+    const notes = sqliteTable("notes", { id: integer().primaryKey(), body: text().notNull() });
+    const index = searchIndex("notes_search", notes, { text: { body: 1 }, tokenizer: "trigram" });
+    const { db, exec } = open();
+    await exec("create table notes (id integer primary key, body text not null)");
+    await ensureSearchIndexes(db as any, [index]);
+    await exec(
+      `with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
+       insert into notes select i, 'abcabcabcabc' || case i when 7 then ' zebras' when 9 then ' zebras quince' else '' end from n`,
+    );
+    // None of them is in a row, but all their trigrams are.
+    const nowhere = Array.from({ length: 30 }, (_, i) => "abc".repeat(5 + i));
+    const long = `zebras quince ${nowhere.join(" ")} `.padEnd(1_000_000);
+    const { terms, dropped, isCut, scores } = await search(db, index, long).explain();
+    expect(isCut).toBe(true);
+    expect(terms).toEqual(["zebras", "quince", ...nowhere.slice(0, terms.length - 2)]);
+    expect(terms.length).toBeLessThan(20);
+    expect(dropped).toEqual(nowhere.slice(terms.length - 2).map((piece) => ({ piece, reason: "in too many rows" })));
+    expect(scores.map(({ key }) => key)).toEqual([9, 7]);
   });
 
   test("a name in code is looked for by its parts where no row has it", async () => {
