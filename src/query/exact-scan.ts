@@ -28,7 +28,7 @@ const LOOKED_SHARE = 1 / 16;
 /** Rows of the first batch after a scan that leaves more rows than are read at once: the best of them rule most others out. */
 const FIRST_PROVEN_ROWS = 16;
 const ROWS_AT_ONCE = 32;
-/** Rows it looks at at most: their conditions and one more scan cost about as much as the query without a condition. */
+/** Rows that a walk looks at at most: their conditions and one more scan cost about as much as the query without a condition. */
 const WALK_ROWS_MAX = 320;
 
 /** One of codes for exact answers. */

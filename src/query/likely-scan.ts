@@ -19,7 +19,7 @@ const LIKELY_MARGIN = 0.5;
 const ROW_COST_BYTES = 16_000;
 /** Rows of the first batch after a scan of 1-bit codes alone, or twice as many as are wanted. */
 const FIRST_ROWS = 32;
-/** 1-bit codes leave more rows, of which the first few rule most out. */
+/** Rows that a walk looks at at most: more than by codes for exact answers are left, of which the first few rule most out. */
 const LIKELY_WALK_ROWS_MAX = 800;
 
 /** Answers with the recall asked for: the rows that are likely enough among the nearest by their 1-bit codes are looked at. */

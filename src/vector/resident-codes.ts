@@ -260,8 +260,6 @@ export class ResidentCodes {
   }
 
   #erase(at: number): void {
-    if (this.#places.isGone(at)) return;
-    this.#places.setGone(at);
-    this.#codes.erase(this.#places.blockOf(at).slots, at % this.#places.capacity);
+    if (this.#places.setGone(at)) this.#codes.erase(this.#places.blockOf(at).slots, at % this.#places.capacity);
   }
 }

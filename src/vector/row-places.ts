@@ -197,12 +197,13 @@ export class RowPlaces {
     return (this.blockOf(at).gone[row >> 3]! & (1 << (row & 7))) !== 0;
   }
 
-  /** Notes that a row has gone from its place, or, with false, that it is back. */
-  setGone(at: number, isGone = true): void {
-    if (this.isGone(at) === isGone) return;
+  /** Notes that a row has gone from its place, or, with false, that it is back. False where that was known. */
+  setGone(at: number, isGone = true): boolean {
+    if (this.isGone(at) === isGone) return false;
     const row = at % this.capacity;
     this.blockOf(at).gone[row >> 3]! ^= 1 << (row & 7);
     this.#gone += isGone ? 1 : -1;
+    return true;
   }
 
   /** An empty selection of rows, to be searched among. */
