@@ -13,6 +13,7 @@ import { keysForm, keysToJson } from "./key.ts";
 import { NearestRequest } from "./nearest-request.ts";
 import type { FoundText, Scored } from "./search-leg.ts";
 import type { Values } from "./search-query.ts";
+import { damageOr } from "./text-damage.ts";
 
 /** One leg's word on a row: its value, and its rank among the first `depth`, or null for a row that is scored only. */
 export interface Standing {
@@ -84,8 +85,8 @@ interface Answered {
  */
 export function* candidatesOf(input: LegsInput): Steps<Candidates> {
   const { request, values } = input;
-  const match = request.text && (yield* request.text.match(values));
-  const without = match && request.text!.without(match);
+  const match = request.text && (yield* request.text.words.match(values));
+  const without = match && request.text!.selects.without(match);
   const where = without ? and(request.where, without) : request.where;
   const vectors: Answered[] = [];
   for (const leg of request.vectors) vectors.push(yield* nearestTo(leg, where, input));
@@ -142,7 +143,8 @@ function* nearestTo(
     };
   } catch (error) {
     // A text without a known word is often embedded as zeros: it says nothing of where to look.
-    if (!(error instanceof ZeroQueryError)) throw where === request.where ? error : request.text!.damageOr(error);
+    if (!(error instanceof ZeroQueryError))
+      throw where === request.where ? error : damageOr(error, request.text!.declared.name);
     return { ...base, found: [], reason: "the vector is all zeros", nearest: null, ms: performance.now() - start };
   }
 }

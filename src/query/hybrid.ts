@@ -202,7 +202,7 @@ export function hybrid<
             fallback: leg.nearest?.fallback ?? null,
             sql:
               leg.nearest?.sql ??
-              (leg.kind === "text" && leg.reason === null ? request.text!.selectWith(db, []).toSQL().sql : null),
+              (leg.kind === "text" && leg.reason === null ? request.text!.selects.pageWith(db, []).toSQL().sql : null),
             ms: leg.ms,
           })),
           candidates: found.keys.length,

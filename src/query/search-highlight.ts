@@ -86,7 +86,7 @@ export class Highlighter {
     const rows = yield* leg.auxiliary(
       match.anywhere,
       keys,
-      this.#columns.map(({ index }) => this.#expression(leg.fts, index, marks)),
+      this.#columns.map(({ index }) => this.#expression(leg.selects.fts, index, marks)),
     );
     const found = new Map(rows.map(({ key, values }) => [keysToJson([key]), values]));
     return keys.map((key) => {

@@ -152,7 +152,7 @@ export function search<
           plan: "full text",
           index: request.index.name,
           ...textExplain(request.index, leg, found),
-          sql: leg.select(db).toSQL().sql,
+          sql: leg.selects.page(db).toSQL().sql,
           fetchSql: hitsSelect(db, keyed, fields, candidates).toSQL().sql,
           hits: hits.length,
           scores: candidates.map(({ key, score }) => ({

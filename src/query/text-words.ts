@@ -1,0 +1,103 @@
+import type { Placeholder } from "drizzle-orm";
+import type { Steps } from "../driver/driver.ts";
+import type { SearchIndex } from "../schema/search-index.ts";
+import { type Match, type MatchOptions, matchOf, phraseOf } from "../text/match.ts";
+import { partsOfName } from "../text/name-parts.ts";
+import { type WordCharacters, wordCharacters } from "../text/word-characters.ts";
+import {
+  COST_MAX,
+  COST_MAX_CUT,
+  countStep,
+  FREE_TERMS,
+  rowsOfTerms,
+  TRIGRAMS_COUNTED,
+  tooCommon,
+  trigramSample,
+  trigramsCost,
+} from "./common-terms.ts";
+import { isPlaceholder, placeholderValue } from "./options.ts";
+import { checkText, matchOption, prefixOption, stopWordsOption, type TextOptions } from "./search-options.ts";
+import type { Values } from "./search-query.ts";
+import { askText } from "./text-damage.ts";
+
+interface TextWordsInput {
+  readonly index: SearchIndex;
+  readonly text: string | Placeholder;
+  readonly options: TextOptions;
+  /** One a text column, in the index's order. */
+  readonly weights: readonly number[];
+}
+
+/** A person's text, and what becomes of its words. */
+export class TextWords {
+  readonly #name: string;
+  readonly #weights: readonly number[];
+  readonly #characters: WordCharacters;
+  readonly #match: "any" | "all";
+  readonly #prefix: boolean;
+  readonly #stopWords: ReadonlySet<string>;
+  readonly #text: (values: Values) => string;
+
+  constructor({ index, text, options, weights }: TextWordsInput) {
+    this.#name = index.name;
+    this.#weights = weights;
+    this.#characters = wordCharacters(index.tokenizer);
+    this.#match = matchOption(options.match);
+    this.#prefix = prefixOption(options.prefix);
+    this.#stopWords = stopWordsOption(options.stopWords, this.#characters.isEnglish && this.#match === "any");
+    const checked = isPlaceholder(text) ? undefined : checkText(text);
+    this.#text = (values) => checked ?? checkText(placeholderValue(text as Placeholder, values));
+  }
+
+  /**
+   * What becomes of the words, whatever the index has. A column of weight 0 is there for highlights only: its words neither find a row
+   * nor count.
+   */
+  asWritten(values: Values, known: Pick<MatchOptions, "unknown" | "tooCommon"> = {}): Match {
+    const columns = this.#weights.flatMap((weight, i) => (weight > 0 ? [`c${i}`] : []));
+    return matchOf(this.#text(values), {
+      match: this.#match,
+      prefix: this.#prefix,
+      stopWords: this.#stopWords,
+      columns: columns.length === this.#weights.length ? undefined : columns,
+      characters: this.#characters,
+      ...known,
+    });
+  }
+
+  /**
+   * What becomes of the words by what the index knows: of names in code that no row has, their parts; of a long text, not the words
+   * that most rows have, which would cost the most and tell the least.
+   */
+  *match(values: Values): Steps<Match> {
+    const match = this.asWritten(values);
+    if (this.#match === "all") return match;
+    const names = match.terms.flatMap((term, at) => (partsOfName(term).length > 1 ? [{ term, at }] : []));
+    const rows = yield* this.#rowsOf(names.map(({ at }) => match.alone[at]!));
+    const unknown = new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
+    const inParts = unknown.size === 0 ? match : this.asWritten(values, { unknown });
+    if (inParts.terms.length <= FREE_TERMS) return inParts;
+    const common = match.isCut
+      ? yield* this.#tooCommonOf(inParts)
+      : tooCommon(yield* this.#rowsOf(inParts.alone), COST_MAX);
+    return common.size === 0 ? inParts : this.asWritten(values, { unknown, tooCommon: common });
+  }
+
+  /** The terms that are left out of a text that is too long to be read whole. */
+  *#tooCommonOf({ terms, alone }: Match): Steps<Set<number>> {
+    if (!this.#characters.isTrigram) return tooCommon(yield* this.#rowsOf(alone), COST_MAX_CUT);
+    const samples = terms.map(trigramSample);
+    const counted = yield* this.#rowsOf(samples.flat().map(phraseOf), TRIGRAMS_COUNTED);
+    const rows = samples.map(({ length }) => Math.min(...counted.splice(0, length)));
+    return tooCommon(
+      rows,
+      COST_MAX_CUT,
+      terms.map((term, i) => trigramsCost(term, rows[i]!)),
+    );
+  }
+
+  /** About how many rows each of the terms has. */
+  *#rowsOf(alone: readonly string[], most?: number): Steps<number[]> {
+    return alone.length === 0 ? [] : rowsOfTerms(yield* askText(this.#name, countStep(this.#name, alone, most)), most);
+  }
+}
