@@ -13,8 +13,10 @@ export type { LongWorkOptions, Progress } from "./maintenance/slices.ts";
 export { type IndexStatus, status, type VectorStatus } from "./maintenance/status.ts";
 export { storeRecall } from "./maintenance/store-recall.ts";
 export type { IndexOrName } from "./maintenance/target.ts";
-export { type TuneOptions, type TuneReport, type TuneSetting, tune } from "./maintenance/tune.ts";
-export { type VerifyOptions, type VerifyProblem, type VerifyResult, verify } from "./maintenance/verify.ts";
+export { type TuneOptions, type TuneReport, tune } from "./maintenance/tune.ts";
+export type { TuneRecommendation, TuneSetting } from "./maintenance/tune-setting.ts";
+export { type VerifyOptions, type VerifyResult, verify } from "./maintenance/verify.ts";
+export type { VerifyProblem } from "./maintenance/verify-report.ts";
 export { distance } from "./query/distance.ts";
 export {
   type Fusion,

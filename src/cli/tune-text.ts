@@ -1,6 +1,7 @@
 import pc from "picocolors";
 import plot from "simple-ascii-chart";
-import type { TuneReport, TuneSetting } from "../maintenance/tune.ts";
+import type { TuneReport } from "../maintenance/tune.ts";
+import type { TuneSetting } from "../maintenance/tune-setting.ts";
 import { bytesText, table } from "./table.ts";
 
 /**

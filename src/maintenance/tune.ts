@@ -13,15 +13,14 @@ import {
   answerAll,
   drawQueries,
   type Measured,
-  quantile,
   queriesOfSlice,
   type RecallQuery,
   readyColumn,
-  summaryOf,
 } from "./recall.ts";
 import { type LongWorkOptions, longWorkOptions, pause, SLICE_MS } from "./slices.ts";
 import { type ColumnOf, keepRecall } from "./store-recall.ts";
 import { execute, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
+import { recommended, settingOf, type TuneRecommendation, type TuneSetting } from "./tune-setting.ts";
 import { chosenVector } from "./vector-choice.ts";
 
 export interface TuneOptions<TColumn extends string = string> extends LongWorkOptions {
@@ -44,30 +43,6 @@ export interface TuneOptions<TColumn extends string = string> extends LongWorkOp
   store?: boolean;
 }
 
-/** What one setting of `recall` delivers and costs. */
-export interface TuneSetting {
-  /** The `recall` that queries asked for; 1 is exact. */
-  recall: number;
-  /** How most queries were answered. */
-  plan: Answered["plan"];
-  /** Why the index was not asked, or null. */
-  fallback: string | null;
-  /** Share of the true nearest rows that was found: rows no farther than the true `limit`-th. */
-  measured: {
-    mean: number;
-    /** Of the mean; by chance alone it is off by twice as much in one of twenty runs. */
-    standardError: number;
-    /** One query in twenty found no more than this. */
-    p5: number;
-  };
-  /** Milliseconds of the search, without the reading of the hits' own columns, which is the same for all settings. */
-  ms: { median: number; p95: number };
-  /** Vectors read and scored, median. */
-  rowsRescored: number;
-  /** Bytes of vectors scored and codes scanned, median. */
-  bytesRead: number;
-}
-
 /** What `tune` has measured. Plain data, fit for JSON. */
 export interface TuneReport {
   index: string;
@@ -87,12 +62,7 @@ export interface TuneReport {
   };
   /** The exact search first, then by falling recall. */
   settings: TuneSetting[];
-  recommendation: {
-    /** What to ask for; 1 is exact. */
-    recall: number;
-    /** Why, in a sentence without a full stop. */
-    reason: string;
-  };
+  recommendation: TuneRecommendation;
   /** What `nearest` now goes by where a query names no recall; null: 1, exact. */
   stored: number | null;
   ms: number;
@@ -115,13 +85,6 @@ const OPTIONS = [
   "onProgress",
   "signal",
 ] as const satisfies readonly (keyof TuneOptions)[];
-/** Times below this ratio are no difference: clocks are not that good. */
-const AS_FAST = 1.1;
-/** What less than all has to gain over exact answers, which have no gaps. */
-const GAIN_MIN = 1.2;
-/** So many milliseconds nobody notices, and clocks on a busy machine do not tell. */
-const GAIN_MS_MIN = 0.5;
-
 /**
  * Measures what a `recall` delivers and costs on your own rows: for exact search and a ladder of recalls the share of the true
  * nearest rows that is found, the time, and what is read; and recommends the cheapest that delivers what you ask for, or exact
@@ -320,70 +283,4 @@ async function measureAll(
   }
   onProgress?.({ done: queries.length, total: queries.length });
   return recalls.map((recall, at) => settingOf(recall, answered[at]!));
-}
-
-function settingOf(recall: number, answers: readonly Answered[]): TuneSetting {
-  const median = (of: (answer: Answered) => number) => quantile(answers.map(of), 0.5);
-  const times = answers.flatMap(({ ms }) => ms ?? []);
-  const plan = mostOften(answers.map((answer) => answer.plan));
-  return {
-    recall,
-    plan,
-    fallback: answers.find((answer) => answer.plan === plan)!.fallback,
-    measured: summaryOf(answers.map((answer) => answer.recall)),
-    ms: { median: quantile(times, 0.5), p95: quantile(times, 0.95) },
-    rowsRescored: median(({ rowsRescored }) => rowsRescored),
-    bytesRead: median(({ bytesRead }) => bytesRead),
-  };
-}
-
-function mostOften<T>(values: readonly T[]): T {
-  const counts = new Map<T, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].reduce((most, one) => (one[1] > most[1] ? one : most))[0];
-}
-
-/**
- * The cheapest setting that delivers what is asked for. One below that recall promises less, and may have been lucky: it has to
- * exceed it by twice the standard error.
- */
-export function recommended(settings: readonly TuneSetting[], asked: number): TuneReport["recommendation"] {
-  const [exact, ...others] = settings as [TuneSetting, ...TuneSetting[]];
-  const delivering = others.filter(({ recall, measured: { mean, standardError } }) =>
-    recall >= asked ? mean >= asked : mean - 2 * standardError >= asked,
-  );
-  const time = ({ ms }: TuneSetting) => `${shortNumber(ms.median)} ms`;
-  if (asked === 1)
-    return { recall: 1, reason: `all of the true nearest rows were asked for; they take ${time(exact)}` };
-  if (delivering.length === 0) {
-    return {
-      recall: 1,
-      reason: `no other setting found ${asked} of the true nearest rows; exact answers take ${time(exact)}`,
-    };
-  }
-  const least = Math.min(...delivering.map(({ ms }) => ms.median));
-  // Of those that cost the same, the one that promises most: they come by falling recall.
-  const best = delivering.find(({ ms }) => ms.median <= least * AS_FAST)!;
-  const isFaster = exact.ms.median > best.ms.median * GAIN_MIN && exact.ms.median - best.ms.median >= GAIN_MS_MIN;
-  if (best.plan !== "1-bit scan" || !isFaster) {
-    return {
-      recall: 1,
-      reason: `exact answers take ${time(exact)}, recall ${best.recall} takes ${time(best)}: there is nothing to gain`,
-    };
-  }
-  const times = exact.ms.median / best.ms.median;
-  return {
-    recall: best.recall,
-    reason: `it found ${shareText(best.measured.mean)} of the true nearest rows in ${time(best)}, ${times.toFixed(times < 10 ? 1 : 0)} times as fast as exact answers in ${time(exact)}`,
-  };
-}
-
-/** Never rounded up: only all is all. */
-function shareText(share: number): string {
-  return share === 1 ? "all" : String(Math.floor(share * 1000) / 1000);
-}
-
-/** Three digits that tell. */
-function shortNumber(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

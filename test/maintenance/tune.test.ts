@@ -29,7 +29,7 @@ import {
   verify,
   ZeroQueryError,
 } from "../../src/index.ts";
-import { recommended } from "../../src/maintenance/tune.ts";
+import { recommended } from "../../src/maintenance/tune-setting.ts";
 import { definitionOf } from "../../src/migration/definition.ts";
 import { driftOf } from "../../src/migration/drift.ts";
 import { readInstalledSync } from "../../src/migration/installed.ts";
