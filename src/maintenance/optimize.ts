@@ -6,7 +6,8 @@ import { namesOf } from "../schema/names.ts";
 import { CHUNK_FORMAT } from "../vector/chunk.ts";
 import { clearLeftOvers, Fold, type FoldResult } from "../vector/fold.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
-import { noteStored, reportDamage } from "../vector/resident-column.ts";
+import { reportDamage } from "../vector/report-damage.ts";
+import { noteStored } from "../vector/resident-column.ts";
 import { type LongWorkOptions, longWorkOptions, outsideTransactions, pause, SLICE_MS } from "./slices.ts";
 import { firstRow, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
 

@@ -6,7 +6,7 @@ import { type FoldProgress, type SegmentInput, writeSegment } from "./fold-segme
 import { CHUNK_MS, FoldLost, FoldNewer, MODEL_MS, PAUSE, Slices, type Work } from "./fold-slices.ts";
 import { encodeManifest, Generations, type LogPlace, liveRows, type Manifest, type Unit } from "./generation.ts";
 import type { IndexedColumn, StoredColumn } from "./indexed-column.ts";
-import { fitSample } from "./resident-column.ts";
+import { fitSample } from "./open-codes.ts";
 import { kindsOf, spaceBlockRows } from "./row-blocks.ts";
 import type { Skip } from "./skip.ts";
 

@@ -1,26 +1,20 @@
 import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
-import { report, reportOnce } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
-import { scanKernel } from "../kernel/code-kernel.ts";
-import { ChunkDamage, LogDamage } from "./chunk.ts";
-import { columnSpace, fitColumn, openSpace } from "./column-space.ts";
-import { checkTrust } from "./distrust.ts";
-import { Generations, isSameKinds } from "./generation.ts";
-import {
-  BATCH_ROWS,
-  type BreathingSteps,
-  ColumnReader,
-  type HeldColumn,
-  heldKey,
-  type IndexedColumn,
-  withoutPause,
-} from "./indexed-column.ts";
+import { Generations } from "./generation.ts";
+import { type BreathingSteps, type HeldColumn, heldKey, type IndexedColumn } from "./indexed-column.ts";
 import { type Held, hold, makeRoom, now } from "./memory.ts";
-import { SAMPLE_ROWS } from "./model.ts";
-import { ResidentCodes } from "./resident-codes.ts";
-import { spaceBlockRows } from "./row-blocks.ts";
-import type { ReadCodes } from "./stored-codes.ts";
+import {
+  hasRoomForAll,
+  loadDeferred,
+  mostChanges,
+  openStored,
+  openTable,
+  patch,
+  type ResidentOptions,
+  type Room,
+} from "./open-codes.ts";
+import type { ResidentCodes } from "./resident-codes.ts";
 
 /** The codes of all rows of this snapshot, or why there are none. */
 export type Resident = ResidentColumn | NotResident;
@@ -66,22 +60,6 @@ interface Cached extends Held {
 
 /** The caches of each connection, by column. Each sees its own snapshots, and they are gone with it. */
 const connections: WeakMap<object, Map<string, Cached>> = processWide("resident-codes-6", () => new WeakMap());
-
-/** Up to so many changed rows, or this share of all, are read again one by one; beyond, the whole column is. */
-const CHANGES_MIN = 1000;
-const CHANGES_SHARE = 1 / 4;
-
-export interface ResidentOptions {
-  /** Most bytes of codes that all connections of the process hold. */
-  readonly budgetBytes: number;
-  /** Whether codes on disk that are not kept in memory are looked at, too, where a generation is loaded. Default false. */
-  readonly isChecked?: boolean;
-  /**
-   * Whether 1-bit codes are likely to be asked for, with `loadBits`: where not all codes of the column fit into the budget, they
-   * get room before the others, since without them all of them would be read for a query that one row answers. Default false.
-   */
-  readonly isApproximate?: boolean;
-}
 
 /**
  * The codes of a column as the snapshot of these steps has it: the cached ones, with the rows patched in that the log names;
@@ -173,7 +151,7 @@ export function* currentCodes(
     const head = yield* new Generations(column).head();
     return head?.generation === cached.generation ? residentOf(cached) : undefined;
   }
-  const worth = Math.max(CHANGES_MIN, Math.floor(codes.size * CHANGES_SHARE));
+  const worth = mostChanges(codes.size);
   const change = yield* followLog(column.log, cached.cursor, Math.min(worth, most));
   if (change.type === "none") return residentOf(cached);
   if (change.type === "all" && !change.isUnknown && most < worth) return undefined;
@@ -215,11 +193,6 @@ function* isWithinBudget(connection: object, column: IndexedColumn, budgetBytes:
   return head?.generation === cached.generation;
 }
 
-/** Whether the codes that are in memory and those that are deferred fit into the budget together. */
-function hasRoomForAll(codes: ResidentCodes, budgetBytes: number): boolean {
-  return codes.deferredBytes === 0 || codes.bytes + codes.deferredBytes <= budgetBytes;
-}
-
 /**
  * Reads the 1-bit codes of a generation into memory, as far as there is room, unless they are there: columns with codes for exact
  * answers do without them until somebody asks for them.
@@ -240,20 +213,6 @@ export function* loadBits(
   cached.heldBytes = cached.bytes;
 }
 
-function* loadDeferred(
-  column: IndexedColumn,
-  codes: ResidentCodes,
-  { budgetBytes, has }: Pick<Room, "budgetBytes" | "has">,
-): BreathingSteps<void> {
-  if (!codes.isDeferred("bits") || !hasRoomForAll(codes, budgetBytes)) return;
-  yield* codes.loadStored("bits", reading(column, codes), () => has(codes.slotBytes("bits")));
-}
-
-function reading(column: IndexedColumn, { space }: ResidentCodes): ReadCodes {
-  const generations = new Generations(column);
-  return (source, kind) => generations.codes(source, kind, space);
-}
-
 /** Notes how far the generation on disk goes. */
 export function noteStored(connection: object, column: IndexedColumn, storedTo: bigint): void {
   const cached = connections.get(connection)?.get(column.key);
@@ -271,154 +230,6 @@ export function forgetCodes(connection: object): void {
 /** What a connection holds of a column, without looking at the database. */
 export function heldOf(connection: object, column: HeldColumn): ResidentCodes | undefined {
   return connections.get(connection)?.get(heldKey(column))?.codes;
-}
-
-/**
- * The model of a space that suits a sample of a column's vectors. Where it yields nothing it may be left for a while: the rows may
- * change meanwhile, since a space decides nothing but speed.
- */
-export function* fitSample(column: IndexedColumn): BreathingSteps<Uint8Array> {
-  return yield* fitColumn(column, yield* new ColumnReader(column).sample(SAMPLE_ROWS));
-}
-
-interface Room {
-  readonly budgetBytes: number;
-  /** Says what is being filled. */
-  begin(codes: ResidentCodes): void;
-  /** Whether so many bytes may be added. */
-  has(bytes: number): boolean;
-}
-
-type Opened = Pick<Cached, "codes" | "cursor" | "storedTo"> &
-  Partial<Pick<Cached, "refusal" | "needsFold" | "fittedRows">>;
-
-/** The codes of the generation on disk, or undefined where there is none that can be relied on. */
-function* openStored(
-  connection: object,
-  column: IndexedColumn,
-  room: Room,
-  { isChecked = false, isApproximate = false }: ResidentOptions,
-): Steps<Opened | "damaged" | undefined> {
-  const { attachment } = column;
-  const generations = new Generations(column);
-  try {
-    const head = yield* generations.head();
-    if (!head?.base) return undefined;
-    checkTrust(connection, column, head.generation);
-    const manifest = yield* generations.manifest(head);
-    if (manifest.schemaVersion !== attachment.schemaVersion) return undefined;
-    const rows = manifest.segments.reduce((sum, segment) => sum + segment.rows, 0);
-    const most = Math.max(CHANGES_MIN, Math.floor(rows * CHANGES_SHARE));
-    const cursor: LogCursor = [{ ...head.base, id: null }];
-    const change = yield* followLog(column.log, cursor, most);
-    if (change.type === "all" && change.isUnknown) throw new LogDamage();
-    if (change.type === "all" || change.type === "lost") return undefined;
-    const space = openSpace(column, yield* generations.model(manifest.model));
-    // Another version of the library may cut blocks in another way.
-    if (spaceBlockRows(space) !== manifest.blockRows || !isSameKinds(space, manifest)) return undefined;
-    const codes = new ResidentCodes(space);
-    room.begin(codes);
-    for (const segment of manifest.segments) {
-      codes.beginSegment();
-      for (let block = 0; block * manifest.blockRows < segment.rows; block++) {
-        codes.addStored(yield* generations.block(segment, block, space));
-      }
-    }
-    const read = reading(column, codes);
-    const [first, ...others] = codes.kinds;
-    const kinds = isApproximate && !hasRoomForAll(codes, room.budgetBytes) ? [...others, first!] : [first!];
-    for (const kind of kinds) {
-      yield* withoutPause(codes.loadStored(kind, read, () => room.has(codes.slotBytes(kind))));
-    }
-    if (isChecked) yield* codes.checkStored(read);
-    for (const [id, why] of manifest.skipped) codes.skip(id, why);
-    codes.finishLoad();
-    if (change.type === "rows") yield* patch(codes, column, change.ids, room);
-    return { codes, cursor: change.type === "rows" ? change.cursor : cursor, storedTo: head.base.seq };
-  } catch (error) {
-    if (!(error instanceof ChunkDamage)) throw error;
-    reportDamage(connection, column, error);
-    return error.isNewer ? undefined : "damaged";
-  }
-}
-
-/** Tells of stored bytes that are not what they should be, once. */
-export function reportDamage(
-  connection: object,
-  { definition, column }: IndexedColumn,
-  damage: ChunkDamage,
-  send = report,
-): void {
-  const event = {
-    code: "CORRUPTION",
-    index: definition.name,
-    message: `index ${definition.name}, column ${column}: ${damage.message}; the table is read instead`,
-    hint: damage.isNewer ? "Update drizzle-vector here, or keep older versions away from this database." : damage.hint,
-  } as const;
-  reportOnce(connection, event, send);
-}
-
-/** The codes of all rows, read from the table. */
-function* openTable(column: IndexedColumn, room: Room): Steps<Opened> {
-  const { definition } = column;
-  const start = yield* followLog(column.log, undefined, 0);
-  if (start.type !== "all") {
-    const isCleared = start.type === "lost" && start.isCleared;
-    return {
-      codes: undefined,
-      cursor: [],
-      storedTo: undefined,
-      refusal: isCleared
-        ? `the log of index ${definition.name} has been cleared`
-        : "random() of this connection is not that of SQLite, and the log cannot be followed without it",
-      needsFold: isCleared,
-    };
-  }
-  if (!(yield* new ColumnReader(column).hasAllIds())) {
-    return {
-      codes: undefined,
-      cursor: [],
-      storedTo: undefined,
-      refusal: `rows of ${column.table.name} have no id in the index ${definition.name}`,
-      needsFold: false,
-    };
-  }
-  // Before a model is fitted in vain.
-  const kernel = scanKernel();
-  const codes = new ResidentCodes(columnSpace(column, yield* withoutPause(fitSample(column)))!, kernel);
-  room.begin(codes);
-  let taken = 0;
-  yield* new ColumnReader(column).all((batch) => {
-    codes.setAll(batch as [bigint, unknown][]);
-    if (codes.bytes > taken && !room.has(0)) throw new RangeError("more codes than the budget allows");
-    taken = codes.bytes;
-  });
-  codes.finishLoad();
-  return { codes, cursor: start.cursor, storedTo: undefined, fittedRows: codes.size };
-}
-
-function* patch(
-  codes: ResidentCodes,
-  column: IndexedColumn,
-  ids: ReadonlySet<bigint>,
-  room: Pick<Room, "budgetBytes" | "has">,
-): Steps<void> {
-  const reader = new ColumnReader(column);
-  try {
-    if (codes.isCrowded(ids.size)) yield* withoutPause(loadDeferred(column, codes, room));
-  } catch (error) {
-    // It matters to those who ask for 1-bit codes: they will find it, too.
-    if (!(error instanceof ChunkDamage)) throw error;
-  }
-  const changed = [...ids];
-  for (let i = 0; i < changed.length; i += BATCH_ROWS) {
-    const batch = changed.slice(i, i + BATCH_ROWS);
-    const gone = new Set(batch);
-    const present = yield* reader.some(batch);
-    codes.setAll(present as [bigint, unknown][]);
-    for (const [id] of present) gone.delete(id as bigint);
-    for (const id of gone) codes.delete(id);
-  }
 }
 
 function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {

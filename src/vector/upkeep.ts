@@ -3,7 +3,8 @@ import { maintenanceOf, reportOnce, reportQuietly } from "../driver/events.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { clearLeftOvers, Fold, type FoldResult } from "./fold.ts";
 import { columnKey, type IndexedColumn, indexedColumnOf } from "./indexed-column.ts";
-import { noteStored, type Resident, reportDamage } from "./resident-column.ts";
+import { reportDamage } from "./report-damage.ts";
+import { noteStored, type Resident } from "./resident-column.ts";
 
 /** A fold that waits for its next slice. */
 interface Job {
