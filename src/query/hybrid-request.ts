@@ -79,8 +79,9 @@ export class HybridRequest {
       });
     }
     this.isByName = isNamed(vector);
-    this.vectors = vector === undefined ? [] : this.isByName ? named(vector as object, index) : [single(vector, index)];
-    for (const leg of this.vectors) checkVector(leg);
+    const legs = vector === undefined ? [] : this.isByName ? named(vector as object, index) : [single(vector, index)];
+    for (const leg of legs) checkVector(leg);
+    this.vectors = legs.map((leg) => ({ ...leg, query: copyOf(leg.query) }));
     if (text !== undefined) checkHasText(index);
     this.text =
       text === undefined
@@ -172,6 +173,13 @@ function checkVector({ indexed, query }: VectorLeg): void {
   if (isPlaceholder(query)) return;
   const { column } = indexed;
   encodeVector(query, configOf(column)!, columnLabel(column));
+}
+
+/** Numbers as they are now: they may be others when the query runs. */
+function copyOf(query: unknown): unknown {
+  if (Array.isArray(query)) return query.slice();
+  // A Buffer's own `slice` is a view.
+  return ArrayBuffer.isView(query) ? Uint8Array.prototype.slice.call(query) : query;
 }
 
 /** A vector column as `nearest` takes it. */

@@ -53,6 +53,17 @@ async function filled(open: (typeof DRIVERS)[number]["open"], index: any = oneVe
 const ids = (hits: readonly Record<string, any>[]) => hits.map(({ id }) => id);
 
 describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
+  test.each([
+    ["an array", [2, 0]],
+    ["a typed array", Float32Array.of(2, 0)],
+  ])("%s that is filled anew before the query runs is asked as it was given, as by nearest", async (_, vector) => {
+    const { db } = await filled(open);
+    const fused = hybrid(db, oneVector, { vector }, { limit: 1, select: { id: docs.id } });
+    const near = nearest(db, docs.embedding, vector, { limit: 1, select: { id: docs.id } });
+    vector.fill(0);
+    expect([ids(await fused), ids(await near)]).toEqual([[3], [3]]);
+  });
+
   test("every hit carries its score, and rank and value of each leg", async () => {
     const { db } = await filled(open);
     const hits = await hybrid(
