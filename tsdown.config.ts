@@ -10,5 +10,13 @@ export default defineConfig([
     format: ["esm", "cjs"],
     dts: true,
   },
-  { ...common, entry: ["src/cli/cli.ts"], format: "esm", dts: false, clean: false },
+  {
+    ...common,
+    entry: ["src/cli/cli.ts"],
+    format: "esm",
+    dts: false,
+    clean: false,
+    // Apart from those of the library, which lie in the same folder.
+    outputOptions: { chunkFileNames: "cli-[name].js" },
+  },
 ]);

@@ -1,6 +1,5 @@
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { glob } from "tinyglobby";
 import { ConfigError } from "../errors.ts";
 
 /**
@@ -22,6 +21,9 @@ export async function schemaFiles(root: string, schema: readonly string[]): Prom
 }
 
 async function matches(root: string, pattern: string): Promise<string[]> {
+  // Most apps name a file, and need no globs.
+  if (!/[*?[\]{}()!\\]/.test(pattern)) return [resolve(root, pattern)].filter((path) => existsSync(path));
+  const { glob } = await import("tinyglobby");
   const found = await glob(pattern.replace(/^\.\//, ""), {
     cwd: root,
     absolute: true,
