@@ -118,7 +118,10 @@ function actionsIn(tokens: readonly Token[], { child, table }: { child: string; 
   });
 }
 
-/** What a trigger runs at. Left out, the time is BEFORE; a trigger may be called `after`. */
+/** No trigger begins with more tokens than these: `CREATE TEMPORARY TRIGGER IF NOT EXISTS main.name INSTEAD OF UPDATE`. */
+export const MOMENT_TOKENS = 12;
+
+/** What a trigger runs at, by the first tokens of its statement. Left out, the time is BEFORE; a trigger may be called `after`. */
 export function momentOf(tokens: readonly Token[]): { isAfter: boolean; event: string } {
   const name = tokens.findIndex((token) => isWord(token, "trigger")) + 1;
   const first = isWord(tokens[name], "if") && isWord(tokens[name + 1], "not") ? name + 3 : name;

@@ -35,7 +35,8 @@ export interface Token {
 const TOKEN =
   /(\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|('(?:[^']|'')*')|("(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])|([\p{L}\p{N}_$\u0080-\u{10ffff}]+)|([\s\S])/gu;
 
-export function tokensOf(sql: string): Token[] {
+/** @param most - of so many tokens the statement is cut no further */
+export function tokensOf(sql: string, most = Number.POSITIVE_INFINITY): Token[] {
   const tokens: Token[] = [];
   let spaced = false;
   for (const [text, gap, string, quoted, word] of sql.matchAll(TOKEN)) {
@@ -44,6 +45,7 @@ export function tokensOf(sql: string): Token[] {
       continue;
     }
     tokens.push({ kind: string ? "string" : quoted ? "quoted" : word ? "word" : "sign", text, spaced });
+    if (tokens.length >= most) break;
     spaced = false;
   }
   return tokens;

@@ -1,5 +1,5 @@
 import { foldName, isSameName, ownerOf } from "../schema/names.ts";
-import { failureIn, isRaised, momentOf, type SchemaRow } from "./failures.ts";
+import { failureIn, isRaised, MOMENT_TOKENS, momentOf, type SchemaRow } from "./failures.ts";
 import { isWord, tokensOf } from "./sql-text.ts";
 
 /** A trigger of the user on an indexed table that SQLite runs after the write, and before the triggers of the index. */
@@ -29,7 +29,7 @@ export function triggersInFront(schema: readonly SchemaRow[], table: string, own
   for (const row of schema) {
     const [type, name, on, sql] = row;
     if (type !== "trigger" || !isSameName(on, table)) continue;
-    const { isAfter, event } = momentOf(tokensOf(sql ?? ""));
+    const { isAfter, event } = momentOf(tokensOf(sql ?? "", MOMENT_TOKENS));
     if (!isAfter) continue;
     if (isOwn.has(foldName(name))) waiting.add(event);
     else if (waiting.has(event) && ownerOf({ type, name }) === undefined) {
