@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createClient } from "@libsql/client";
+import { python } from "../helpers/python.ts";
 
 /** Another program that writes SQLite files with a library of its own. */
 export interface Program {
@@ -54,12 +55,12 @@ export const PROGRAMS: readonly Program[] = [
   },
   {
     name: "Python's sqlite3",
-    missing: missing("python3", [
-      "-c",
+    missing: missing(python, [
+      "-ISc",
       "import sqlite3; sqlite3.connect(':memory:').execute('create virtual table f using fts5(x)'); print(sqlite3.sqlite_version)",
     ]),
     run(file, statements) {
-      const { status, stdout, stderr } = spawnSync("python3", ["-c", PYTHON, file], {
+      const { status, stdout, stderr } = spawnSync(python, ["-ISc", PYTHON, file], {
         input: input(statements),
         encoding: "utf8",
       });

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import Database from "better-sqlite3";
+import { python } from "../helpers/python.ts";
 
 export function writeFromApp(file: string, sql: string): void {
   const database = new Database(file);
@@ -16,7 +17,7 @@ const writers: Record<string, (file: string, sql: string) => void> = {
   "the sqlite3 shell": (file, sql) => void execFileSync("sqlite3", ["-bail", file, sql]),
   "Python's sqlite3": (file, sql) => {
     const script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.executescript(sys.argv[2])\nc.commit()";
-    execFileSync("python3", ["-c", script, file, sql]);
+    execFileSync(python, ["-ISc", script, file, sql]);
   },
 };
 
