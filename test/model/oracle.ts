@@ -17,7 +17,10 @@ export class TextOracle {
   readonly #client = new Database(":memory:");
   readonly #db = drizzle({ client: this.#client }) as any;
   readonly #index: any;
-  #filled = "";
+  readonly #keep: Database.Statement;
+  /** The rows that are in it: their texts, and which of them count. */
+  #texts = "";
+  #kept = "";
 
   constructor(tokenizer: "unicode61" | "porter") {
     const rows = { n: integer().primaryKey(), keep: integer(), txt: text(), note: text() };
@@ -25,6 +28,7 @@ export class TextOracle {
     this.#client.exec("CREATE TABLE fresh (n INTEGER PRIMARY KEY, keep INTEGER, txt TEXT, note TEXT)");
     this.#client.exec(`CREATE VIRTUAL TABLE f USING fts5(c0, c1, tokenize = '${tokenizer}')`);
     ensureSearchIndexes(this.#db, [this.#index]);
+    this.#keep = this.#client.prepare("UPDATE fresh SET keep = ? WHERE n = ?");
   }
 
   close(): void {
@@ -55,21 +59,28 @@ export class TextOracle {
       .map(({ key, score }) => [key.map(String), score]);
   }
 
-  /** Makes the index anew, from nothing, unless the rows are those it was made of. */
+  /** Makes the index anew, from nothing, unless the texts are those it was made of; which of the rows count is no part of it. */
   #fill(rows: readonly (readonly unknown[])[]): void {
-    const state = JSON.stringify(rows.map(([keep, txt, note]) => [String(keep), typeof txt, String(txt), note]));
-    if (state === this.#filled) return;
-    this.#filled = "";
+    const texts = JSON.stringify(rows.map(([, txt, note]) => [typeof txt, String(txt), note]));
+    const kept = rows.map(([keep]) => String(keep)).join();
+    const isNew = texts !== this.#texts;
+    if (!isNew && kept === this.#kept) return;
+    this.#texts = "";
     this.#client.transaction(() => {
-      this.#client.exec("DELETE FROM fresh; DELETE FROM f");
-      const insert = this.#client.prepare("INSERT INTO fresh VALUES (?, ?, ?, ?)");
-      const insertText = this.#client.prepare("INSERT INTO f (rowid, c0, c1) VALUES (?, ?, ?)");
-      for (const [n, [keep, txt, note]] of rows.entries()) {
-        insert.run(n, keep, txt, note);
-        insertText.run(n, txt, note);
-      }
+      if (isNew) this.#make(rows);
+      else for (const [n, [keep]] of rows.entries()) this.#keep.run(keep, n);
     })();
-    this.#filled = state;
+    [this.#texts, this.#kept] = [texts, kept];
+  }
+
+  #make(rows: readonly (readonly unknown[])[]): void {
+    this.#client.exec("DELETE FROM fresh; DELETE FROM f");
+    const insert = this.#client.prepare("INSERT INTO fresh VALUES (?, ?, ?, ?)");
+    const insertText = this.#client.prepare("INSERT INTO f (rowid, c0, c1) VALUES (?, ?, ?)");
+    for (const [n, [keep, txt, note]] of rows.entries()) {
+      insert.run(n, keep, txt, note);
+      insertText.run(n, txt, note);
+    }
   }
 
   #matching(text: string, match: "any" | "all"): Set<number> {
