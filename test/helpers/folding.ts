@@ -119,15 +119,19 @@ export class App {
       .raw(true)
       .safeIntegers(true)
       .all() as [unknown, ...unknown[]][];
-    const stored = rows.filter(
-      ([blob]) => blob instanceof Uint8Array && blob.length === vectorBytes({ element, dimensions }),
-    ) as [Uint8Array, ...unknown[]][];
+    const stored = rows
+      .filter(([blob]) => blob instanceof Uint8Array && blob.length === vectorBytes({ element, dimensions }))
+      .map(([blob, ...key]) => ({ key, vector: decode(blob as Uint8Array) }));
     let explained: any;
     for (let n = 0; n < queries; n++) {
       const query = decode(this.vector());
-      const expected = stored
-        .map(([blob, ...key]) => ({ key, distance: referenceDistance(metric, decode(blob), query) }))
-        .filter(({ distance }) => Number.isFinite(distance))
+      const measured = stored
+        .map(({ key, vector }) => ({ key, distance: referenceDistance(metric, vector, query) }))
+        .filter(({ distance }) => Number.isFinite(distance));
+      // Numbers alone are sorted ten times as fast: only the rows up to the last one asked for are put in their order.
+      const last = Float64Array.from(measured, ({ distance }) => distance).sort()[offset + limit - 1];
+      const expected = measured
+        .filter(({ distance }) => last === undefined || distance <= last)
         .sort((x, y) => x.distance - y.distance || compareKeys(x.key, y.key, []))
         .slice(offset, offset + limit);
       // Bits are asked for as they are stored.
