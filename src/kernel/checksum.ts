@@ -1,4 +1,5 @@
-import { BASE, grow, instantiate, type Memory } from "./module.ts";
+import { BASE } from "./module.ts";
+import { passingKernel } from "./passing-kernel.ts";
 import { finishChecksum, SEEDS, scalarAscend, scalarChecksum } from "./scalar-checksum.ts";
 
 /** The part of a kernel that hashes what lies in its memory; assembly/checksum.ts tells how. */
@@ -11,11 +12,6 @@ export interface HashKernel {
    * @param bytes - of each, a multiple of 16
    */
   hash(hashes: number, addresses: number, count: number, bytes: number): void;
-}
-
-interface Exports extends HashKernel {
-  memory: Memory;
-  ascend(at: number, count: number): number;
 }
 
 /** Where the hashes lie, in front of everything else in a kernel's memory: room for 24 places. */
@@ -47,22 +43,12 @@ const PIECE_BYTES = 1 << 16;
 /** Fewer bytes than this are hashed in the time of a call. */
 const CALL_BYTES = 256;
 
-let loaded: Exports | null | undefined;
-
-function kernel(): Exports | null {
-  if (loaded === undefined) {
-    loaded = instantiate<Exports>() ?? null;
-    if (loaded) grow(loaded.memory, BASE + PIECE_BYTES);
-  }
-  return loaded;
-}
-
 /**
  * The checksum of bytes, as FORMAT.md tells it. Bytes that differ within one word always differ in theirs, others but for one in
  * 2^32. About 0.2 ms a megabyte, from the first on; what lies in the memory of a kernel anyway is better hashed there.
  */
 export function checksum(bytes: Uint8Array): number {
-  const exports = bytes.length < CALL_BYTES ? null : kernel();
+  const exports = bytes.length < CALL_BYTES ? null : passingKernel();
   if (!exports) return scalarChecksum(bytes);
   const { buffer } = exports.memory;
   const hashes = new Uint32Array(buffer, HASHES_AT, 4);
@@ -80,7 +66,7 @@ export function checksum(bytes: Uint8Array): number {
 
 /** Whether each id is larger than the one before. */
 export function isAscending(ids: BigInt64Array): boolean {
-  const exports = ids.byteLength > PIECE_BYTES ? null : kernel();
+  const exports = ids.byteLength > PIECE_BYTES ? null : passingKernel();
   if (!exports) return scalarAscend(ids);
   new BigInt64Array(exports.memory.buffer, BASE, ids.length).set(ids);
   return exports.ascend(BASE, ids.length) !== 0;

@@ -98,9 +98,9 @@ export class Matching {
   /** Selects all rows that match and have a vector. False when one of them is unknown to the codes. */
   *all(among: Selection): Steps<boolean> {
     const start = performance.now();
-    // One text of all ids comes a few times as fast as a row for each. As a blob its bytes would depend on the database's encoding.
+    // One text of all ids comes a few times as fast as a row for each, and as a blob it is not made a string.
     const [row]: Row[] = yield this.#query(this.#all);
-    const unknown = among.addList(String(row?.[0] ?? ""));
+    const unknown = among.addList((row?.[0] as Uint8Array | null | undefined) ?? new Uint8Array());
     const isSearch = this.#condition.cost?.isSearch ?? false;
     this.#condition.cost = { ms: performance.now() - start, rows: among.size + unknown.length, isSearch };
     // Rows without a vector have no code.
@@ -126,9 +126,9 @@ export class Matching {
   }
 
   /**
-   * The select of the ids of those of some rows that match; or of all of them, in one text as `eachId` takes it.
+   * The select of the ids of those of some rows that match; or of all of them, in one text as `readIntegers` takes it.
    *
-   * SQL: `select group_concat("id") from "docs" where …`, without a word of the vector: to look at it SQLite would have to go to the row, where an index
+   * SQL: `select cast(group_concat("id") as blob) from "docs" where …`, without a word of the vector: to look at it SQLite would have to go to the row, where an index
    * of the user's may answer alone. The keys of other tables are looked up in the map, outside the condition's sight.
    */
   #select(areSome: boolean): BuiltSelect {
@@ -136,7 +136,7 @@ export class Matching {
     const { keyed, where } = request;
     const { key, table } = keyed;
     const { definition, table: facts } = column;
-    const selected = (id: SQL) => ({ id: areSome ? id : sql`group_concat(${id})` });
+    const selected = (id: SQL) => ({ id: areSome ? id : sql`cast(group_concat(${id}) as blob)` });
     const given = sql`(select value from ${sql.raw(JSON_EACH)}(${sql.placeholder(IDS)}))`;
     const isAsked = (id: SQL) => (areSome ? sql`${id} in ${given}` : undefined);
     if (definition.key.isRowid) {

@@ -64,7 +64,7 @@ function search(codes: ResidentCodes, query: Float32Array, options: Options): Co
   const { k = 10, most = ROWS, maxDistance = Number.POSITIVE_INFINITY, factor, isFiltered } = options;
   const encoded = encodeVector(query, codes.space.shape, "query");
   const among = isFiltered ? codes.selection() : undefined;
-  among?.addList(Array.from({ length: ROWS / 3 }, (_, i) => i * 3).join(","));
+  among?.addList(new TextEncoder().encode(Array.from({ length: ROWS / 3 }, (_, i) => i * 3).join(",")));
   const likely = factor === undefined ? undefined : { query: codes.scans.likelyQuery(encoded, factor), most };
   const read = () => {
     throw new Error("all codes are in memory");

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { eachId, type RowId, RowIds, rowId } from "../../src/vector/row-ids.ts";
+import { RowIds, rowId } from "../../src/vector/row-ids.ts";
 
 const MIN = -(2n ** 63n);
 const MAX = 2n ** 63n - 1n;
@@ -10,17 +10,6 @@ const anyId = fc.oneof(
   fc.bigInt({ min: MIN, max: MAX }),
   fc.constantFrom(...EDGES, ...EDGES.map((id) => -id).filter((id) => id <= MAX)),
 );
-
-test("ids come out of a list as they went in: numbers where that is safe, else bigints", () => {
-  fc.assert(
-    fc.property(fc.array(anyId), (ids) => {
-      const found: RowId[] = [];
-      eachId(ids.join(","), (id) => found.push(id));
-      expect(found.map(BigInt)).toEqual(ids);
-      expect(found.every((id) => typeof id === "bigint" || Number.isSafeInteger(id))).toBe(true);
-    }),
-  );
-});
 
 test("bisection finds the first id that is not smaller, whatever the size of ids", () => {
   fc.assert(

@@ -134,6 +134,7 @@ export function scoreBit(metric: i32, query: usize, queryNorm: f64, rows: usize,
 
 export { ascend, hash } from "./checksum";
 export { codeRows, mirrors, rotate } from "./coding";
+export { integers } from "./integers";
 export { apply, products } from "./matrix";
 export { codeOneBit, rotateOneBit } from "./one-bit";
 export { again, leave, scan } from "./scan";
