@@ -2,7 +2,8 @@ import { attachmentNamed, attachmentsOf } from "../change/attachment.ts";
 import type { Driver, Snapshot, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
-import { ColumnReader, indexedColumnOf } from "../vector/indexed-column.ts";
+import { ColumnReader, type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
+import type { ResidentCodes } from "../vector/resident-codes.ts";
 import { residentCodes } from "../vector/resident-column.ts";
 
 /** How the rows that the codes of a column know of differ from those of the table. */
@@ -25,16 +26,10 @@ export interface CodedRowsInput {
  * Compares the rows that the codes of a column know of, brought up to the snapshot, with those of the table, by their ids; undefined
  * where there are no codes, so that the table itself answers.
  */
-export function* codedRows(
-  { driver, definition, vector }: CodedRowsInput,
-  snapshot: Snapshot,
-): Steps<CodedRows | undefined> {
-  const { connection } = driver;
-  const attachment = attachmentNamed(yield* attachmentsOf(driver, snapshot), definition.name);
-  const column = attachment && indexedColumnOf(attachment, vector);
-  if (!column) return undefined;
-  const { codes } = yield* residentCodes(connection, column, { budgetBytes: memoryBudgetOf(connection) });
-  if (!codes) return undefined;
+export function* codedRows(input: CodedRowsInput, snapshot: Snapshot): Steps<CodedRows | undefined> {
+  const coded = yield* codesOf(input, snapshot);
+  if (!coded) return undefined;
+  const { column, codes } = coded;
   let known = 0;
   let missing = 0;
   let firstMissing: bigint | undefined;
@@ -45,4 +40,17 @@ export function* codedRows(
     }
   });
   return { missing, firstMissing, left: codes.size + codes.skipped.size - known };
+}
+
+/** The codes of a column as a query of this snapshot has them; undefined where there are none. */
+export function* codesOf(
+  { driver, definition, vector }: CodedRowsInput,
+  snapshot: Snapshot,
+): Steps<{ column: IndexedColumn; codes: ResidentCodes } | undefined> {
+  const { connection } = driver;
+  const attachment = attachmentNamed(yield* attachmentsOf(driver, snapshot), definition.name);
+  const column = attachment && indexedColumnOf(attachment, vector);
+  if (!column) return undefined;
+  const { codes } = yield* residentCodes(connection, column, { budgetBytes: memoryBudgetOf(connection) });
+  return codes && { column, codes };
 }

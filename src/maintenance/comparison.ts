@@ -6,9 +6,11 @@ import { findTable, isBlocking, type Problem } from "../migration/installed.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName, namesOf } from "../schema/names.ts";
-import { codedRows } from "./coded-rows.ts";
+import { type CodedRowsInput, codedRows } from "./coded-rows.ts";
+import { contradicted, doWithout } from "./coded-vectors.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
-import { LAST_ID } from "./ids.ts";
+import { FIRST_ID, LAST_ID } from "./ids.ts";
+import { inSlices } from "./slices.ts";
 import { firstRow, type RecordedIndex, recordedIndex, type Target } from "./target.ts";
 import type { VerifyProblem, VerifyReport } from "./verify-report.ts";
 
@@ -163,23 +165,57 @@ export function* checkKeysAndText(target: Target, report: VerifyReport): Steps<v
   }
 }
 
-/** The rows that codes know of, against the table. An asynchronous driver has no codes. */
-export async function compareCodes(driver: Driver, target: Target, report: VerifyReport): Promise<void> {
+interface Comparison {
+  readonly driver: Driver;
+  readonly target: Target;
+  readonly report: VerifyReport;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Codes against the table: the rows they know of, and their vectors. An asynchronous driver has no codes. */
+export async function compareCodes({ driver, target, report, signal }: Comparison): Promise<void> {
   if (driver.kind === "async") return;
   const { definition } = await driver.run(() => recordedIndex(target));
+  const { name, table } = definition;
   for (const vector of definition.vectors) {
+    const input = { driver, definition, vector };
     await driver.run(function* (snapshot) {
-      const found = yield* codedRows({ driver, definition, vector }, snapshot);
+      const found = yield* codedRows(input, snapshot);
       const parts = found && partsOf(yield* recordedIndex(target));
       if (!parts) return;
-      const { name, table } = definition;
       const missing = `rows of ${table} have a vector in column ${vector.column} that index ${name} knows nothing of`;
       const key = yield* keyOf(found.firstMissing, parts.identity, definition);
       report.count("ROW_WITHOUT_CODE", missing, found.missing, key);
       const left = `index ${name} has codes of rows that ${table} does not have, or without a vector in column ${vector.column}`;
       report.count("CODE_WITHOUT_ROW", left, found.left, undefined);
     });
+    const isAny = await compareVectors(input, { driver, target, report, signal });
+    // Answers are right from here on, whoever goes on with this connection.
+    if (isAny) await driver.run((snapshot) => doWithout(input, snapshot));
   }
+}
+
+/** Whether the codes of any row contradict its vector. */
+async function compareVectors(input: CodedRowsInput, { driver, target, report, signal }: Comparison): Promise<boolean> {
+  const { definition, vector } = input;
+  const message = `index ${definition.name} has codes of other vectors than rows of ${definition.table} have in column ${vector.column}`;
+  let from = FIRST_ID;
+  let isAny = false;
+  await inSlices(signal, async (limit) => {
+    const start = performance.now();
+    const next = await driver.run(function* (snapshot) {
+      const found = yield* contradicted(input, snapshot, { from, limit });
+      if (!found?.count) return found?.next;
+      isAny = true;
+      const parts = partsOf(yield* recordedIndex(target));
+      const key = parts && (yield* keyOf(found.first, parts.identity, definition));
+      report.count("CODE_DIFFERS", message, found.count, key);
+      return found.next;
+    });
+    from = next ?? LAST_ID;
+    return { isLast: next === undefined, ms: performance.now() - start };
+  });
+  return isAny;
 }
 
 /** How many rows there are to compare. */

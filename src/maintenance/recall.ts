@@ -126,7 +126,8 @@ export function* drawQueries(
   return { queries, rows: seen };
 }
 
-function isQuery(decoded: ArrayLike<number>, { metric }: VectorDefinition): boolean {
+/** Whether a stored vector can be asked for: zeros have no direction, and norms may leave float64. */
+export function isQuery(decoded: ArrayLike<number>, { metric }: Pick<VectorDefinition, "metric">): boolean {
   const squares = squaredNorm(decoded as Float32Array);
   return Number.isFinite(squares) && !(metric === "cosine" && squares === 0);
 }

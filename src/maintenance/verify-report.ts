@@ -19,6 +19,7 @@ export interface VerifyProblem {
    * | `KEY_NULL` | rows that cannot be indexed, because a part of their primary key is NULL |
    * | `LOG_LOST` | the log of changed vectors was emptied, cut or altered: changes may have gone by unseen |
    * | `ROW_WITHOUT_CODE` | rows with a vector that the codes of their column know nothing of: `nearest` does not find them |
+   * | `CODE_DIFFERS` | rows whose codes are those of other vectors: `nearest` may not find them |
    * | `CODE_WITHOUT_ROW` | rows that the codes know of and the table does not have, or without a vector |
    * | `HEAD_MISSING` | a vector column without its row in the table of generations |
    * | `RECALL_LOW` | approximate search finds less than is asked for, by more than 0.01 and more than chance explains |
@@ -44,6 +45,7 @@ type Finding =
   | "KEY_NULL"
   | "LOG_LOST"
   | "ROW_WITHOUT_CODE"
+  | "CODE_DIFFERS"
   | "CODE_WITHOUT_ROW"
   | "HEAD_MISSING"
   | "RECALL_LOW";

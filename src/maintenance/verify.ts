@@ -31,15 +31,15 @@ export interface VerifyResult {
 
 /**
  * Compares a search index with its table, both ways: every row has its text in the index and nothing in the index is without a
- * row, the key map has every row and no other, the codes of vectors are of the rows there are, tables and triggers are as the
- * record says, and FTS5's own check finds nothing.
+ * row, the key map has every row and no other, the codes of vectors are of the rows there are and of the vectors these have, tables
+ * and triggers are as the record says, and FTS5's own check finds nothing.
  * `rebuild` heals whatever it reports, but `KEY_NULL`, `DECLARATION_DIFFERS`, `CASCADE_FAILS`, `TABLE_HIDDEN` and what the table itself lacks.
  *
  * Where it has vectors, queries with a recall below 1 are compared with exact ones, for rows drawn as `tune` draws them: for the
  * stored recall of the column, else for 0.95. The recall is reported, and a problem where it is more than 0.01 below what was asked.
  *
  * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
- * writes in between are no problems. FTS5's check (about 10 µs a text of 60 words), that of the key map (2 µs a row) and that of
+ * writes in between are no problems; of a vector column with codes for exact answers every vector is read, once. FTS5's check (about 10 µs a text of 60 words), that of the key map (2 µs a row) and that of
  * coded rows (1 µs a row, once codes are in memory) are one step each: for so long they keep the event loop of a synchronous driver.
  *
  * SQL: `SELECT … FROM "docs" AS r LEFT JOIN "_dv_docs_search_fts_content" AS f ON f.id = r."id" WHERE r."id" BETWEEN … AND …`,
@@ -77,7 +77,7 @@ export async function verify(db: DbLike, index: IndexOrName, options?: VerifyOpt
   });
   signal?.throwIfAborted();
   await driver.run(() => checkKeysAndText(target, report));
-  await compareCodes(driver, target, report);
+  await compareCodes({ driver, target, report, signal });
   signal?.throwIfAborted();
   const recall = await deliveredRecalls({ db, driver, target, count, signal });
   for (const delivered of recall) if (isTooLow(delivered)) report.add(recallProblem(delivered));
