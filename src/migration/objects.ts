@@ -114,6 +114,16 @@ export function resetStatements({ name, vectors }: IndexDefinition): string[] {
 }
 
 /**
+ * Makes one of our triggers anew, and so changes SQLite's number of the schema: by it every live process keeps what it has read of the
+ * registry, and would go on taking codes of one metric for those of another.
+ */
+export function schemaStatements({ name, vectors }: IndexDefinition): string[] {
+  if (vectors.length === 0) return [];
+  const { name: trigger, sql } = logTriggersOf(name)[0]!;
+  return [`DROP TRIGGER ${identifier(trigger)}`, sql];
+}
+
+/**
  * Writes the index into the registry, or over its row there.
  *
  * @param options.pending - `text` when the text index was created empty and `rebuild` has yet to fill it; until then `search`

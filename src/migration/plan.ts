@@ -22,6 +22,7 @@ import {
   objectsOf,
   registerStatement,
   resetStatements,
+  schemaStatements,
   unregisterStatement,
 } from "./objects.ts";
 import { identifier } from "./sql-text.ts";
@@ -184,7 +185,7 @@ function update(definition: IndexDefinition, installed: Installed, options: Upda
     changes.push(`fill the text of index ${definition.name} anew`);
   }
   if (!isVectorSame) {
-    after.push(...resetStatements(definition));
+    after.push(...resetStatements(definition), ...schemaStatements(definition));
     changes.push(`reset the vectors of index ${definition.name}`);
   }
   if (inFront.length > 0) {

@@ -193,8 +193,11 @@ describe("a migration", () => {
     db.exec("UPDATE _dv_s_head SET generation = 4, seq = 2, nonce = 7");
     db.exec("INSERT INTO _dv_s_chunks VALUES ('embedding', 4, 0, x'00')");
     const wanted = { ...definition, vectors: [{ ...definition.vectors[0]!, dimensions: 3 }] };
+    const schemaVersion = db.pragma("schema_version", { simple: true }) as number;
     const plan = migrate(db, [], [wanted]);
     expect(plan.changes).toEqual(["reset the vectors of index s"]);
+    // By which other processes read what is recorded once more.
+    expect(db.pragma("schema_version", { simple: true })).toBeGreaterThan(schemaVersion);
     expect(rows(db, "SELECT * FROM _dv_s_head")).toEqual([["embedding", 5, null, null, 1]]);
     expect(rows(db, "SELECT count(*) FROM _dv_s_chunks")).toEqual([[0]]);
     expect(log(db)).toEqual([

@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import Database from "better-sqlite3";
 import { describe, expect, test } from "vitest";
-import { configure, optimize, rebuild } from "../../src/index.ts";
+import { configure, ensureSearchIndexes, optimize, rebuild, searchIndex } from "../../src/index.ts";
 import { App, type Connection, chunks, until } from "../helpers/folding.ts";
 import { fold, SlowFold } from "../helpers/slow-fold.ts";
 
@@ -337,6 +337,30 @@ describe("where nothing can be written", () => {
     expect(await optimize(connection.db, app.index)).toMatchObject({ rows: 6000 });
     expectSound(app);
   });
+});
+
+test("a new version of the app declares another metric while the old one runs: neither takes the other's codes for its own", async () => {
+  const app = new App({ rows: 2000, metric: "cosine" });
+  fold(app.first);
+  const [old, oldStreaming] = [app.connect(), app.connect({}, { memoryBudget: 0 })];
+  for (const connection of [old, oldStreaming]) expect(app.expectExact(connection)).toMatchObject(certified);
+  const other = searchIndex("ix", app.table, { vectors: { v: { metric: "l2" } } } as any);
+  ensureSearchIndexes(app.first.db, [other]);
+  const read = { plan: "bare scan", fallback: "the index measures by l2" };
+  const asMetric = (metric: "cosine" | "l2", connections: Connection[], plan: object) => {
+    Object.assign(app, { metric });
+    for (const connection of connections) {
+      expect(app.expectExact(connection, { queries: 5 })).toMatchObject(plan);
+      expect(connection.events.filter(({ code }) => code !== "FOLD")).toEqual([]);
+    }
+  };
+  // The next one to write codes is the new version, then the old one.
+  for (const writer of [app.first, old]) {
+    app.put(0, 1500);
+    await optimize(writer.db, "ix");
+    asMetric("cosine", [old, oldStreaming], read);
+    asMetric("l2", [app.first, app.connect(), app.connect({}, { memoryBudget: 0 })], certified);
+  }
 });
 
 test("VACUUM and VACUUM INTO: equal answers, before and after the next fold", async () => {
