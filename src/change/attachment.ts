@@ -1,16 +1,18 @@
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
 import {
-  findIndex,
+  damagedRecord,
   findTable,
   HIDDEN_REMEDY,
   hiddenProblems,
   type IndexRecord,
   type Installed,
+  type InstalledIndex,
   isHidden,
   isTheirs,
   type Problem,
   problemsOf,
+  RECORD_REMEDY,
   readInstalled,
   TEMPORARY,
   type Temporary,
@@ -58,8 +60,14 @@ export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): 
     isSame && !(yield* isHiding(known.attachments))
       ? known.attachments
       : checked(yield* installedIn(), { schemaVersion, isCommitted: !isShared });
-  if (!isShared) seen.set(connection, { schemaVersion, temporaryVersion, attachments });
+  // A record is mended without a change of the schema.
+  const isKept = !isShared && !attachments.some(({ problems }) => problems.some(isOfRecord));
+  if (isKept) seen.set(connection, { schemaVersion, temporaryVersion, attachments });
   return attachments;
+}
+
+function isOfRecord({ code }: Problem): boolean {
+  return code === "RECORD_DAMAGED";
 }
 
 function* numberOf(sql: string): Steps<string> {
@@ -97,6 +105,7 @@ export function attachmentNamed(attachments: readonly Attachment[], name: string
 /** What to do about the problems of an index. */
 export function remedyOf({ name, record, problems }: Pick<Attachment, "name" | "record" | "problems">): string {
   if (record.format > FORMAT_VERSION) return "Update drizzle-vector: the database was written by a newer version.";
+  if (!record.definition) return RECORD_REMEDY;
   if (problems.some(isHidden)) return HIDDEN_REMEDY;
   if (problems.every(isTheirs)) {
     return `Write ABORT in the place of that FAIL, which takes the write back; then "drizzle-vector rebuild ${name}" finds what may have been missed.`;
@@ -127,20 +136,19 @@ function hasVector(definition: IndexDefinition | undefined, table: string, colum
 }
 
 function checked(installed: Installed, state: Pick<Attachment, "schemaVersion" | "isCommitted">): Attachment[] {
-  return installed.indexes.flatMap(({ name, record }) => {
+  return installed.indexes.flatMap((index) => {
+    const { name, record } = index;
     if (!record) return [];
-    const problems = record.definition ? problemsOf(record.definition, installed) : unreadable(name, record);
+    const problems = record.definition ? problemsOf(record.definition, installed) : unreadable(index, record);
     const table = record.definition && findTable(installed, record.definition.table);
-    return [{ name: findIndex(installed, name)!.name, record, problems, table, ...state }];
+    return [{ name, record, problems, table, ...state }];
   });
 }
 
-function unreadable(name: string, { format }: IndexRecord): Problem[] {
-  return [
-    {
-      code: "FORMAT_NEWER",
-      object: name,
-      message: `index ${name} has format ${format}, which this library cannot read`,
-    },
-  ];
+function unreadable(index: InstalledIndex, { format }: IndexRecord): Problem[] {
+  const damaged = damagedRecord(index);
+  if (damaged.length > 0) return damaged;
+  const { name } = index;
+  const message = `index ${name} has format ${format}, which this library cannot read`;
+  return [{ code: "FORMAT_NEWER", object: name, message }];
 }

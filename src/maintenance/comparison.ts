@@ -2,7 +2,7 @@ import { SEQ_MAX } from "../change/log.ts";
 import type { Driver, Row, Steps } from "../driver/driver.ts";
 import { hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { type Identity, identityOf } from "../migration/identity.ts";
-import { findTable, isBlocking, type Problem } from "../migration/installed.ts";
+import { damagedRecord, findIndex, findTable, isBlocking, type Problem } from "../migration/installed.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName, namesOf } from "../schema/names.ts";
@@ -16,8 +16,9 @@ import type { VerifyProblem, VerifyReport } from "./verify-report.ts";
 
 /** Tables, triggers and what the registry says; the objects are looked at again by each slice. */
 export function* checkStructure(target: Target, report: VerifyReport): Steps<boolean> {
-  const { record, definition, problems } = yield* recordedIndex(target);
+  const { record, definition, installed, problems } = yield* recordedIndex(target);
   const { declared, name } = target;
+  for (const damage of damagedRecord(findIndex(installed, name)!)) report.add(problemOf(damage));
   if (declared && hashOf(declared) !== record.hash) {
     const message = `index ${name} is declared otherwise in the code than the database records it`;
     report.add({ code: "DECLARATION_DIFFERS", message });

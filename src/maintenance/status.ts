@@ -1,7 +1,14 @@
 import { installedIn } from "../change/attachment.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Row, type Steps } from "../driver/driver.ts";
 import { hashOf, type IndexDefinition } from "../migration/definition.ts";
-import { findIndex, findTable, type Installed, type InstalledIndex, problemsOf } from "../migration/installed.ts";
+import {
+  damagedRecord,
+  findIndex,
+  findTable,
+  type Installed,
+  type InstalledIndex,
+  problemsOf,
+} from "../migration/installed.ts";
 import type { Manager } from "../migration/objects.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { eponymous, identifier, literal } from "../migration/sql-text.ts";
@@ -134,7 +141,9 @@ function* statusOf(
   const table = findTable(installed, record.table);
   const has = (kind: TableKind) =>
     found.objects.some(({ type, name }) => type === "table" && isSameName(name, tables[kind]));
-  const problems = definition ? problemsOf(definition, installed) : [unreadableProblem(found)];
+  const damaged = damagedRecord(found);
+  const known = definition && [...damaged, ...problemsOf(definition, installed)];
+  const problems = known ?? (damaged.length > 0 ? damaged : [unreadableProblem(found)]);
   return {
     index: found.name,
     table: record.table,

@@ -18,6 +18,7 @@ import {
   isHidden,
   type Problem,
   problemsOf,
+  RECORD_REMEDY,
 } from "../migration/installed.ts";
 import type { Plan } from "../migration/plan.ts";
 import { isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
@@ -85,9 +86,7 @@ export function unreadableIndex(name: string, { format }: IndexRecord): IndexFor
     subject: name,
     expected: isNewer ? `format ${FORMAT_VERSION} or older` : "a definition that can be read",
     got: isNewer ? `format ${format}` : "a damaged one",
-    hint: isNewer
-      ? "Update drizzle-vector: the database was written by a newer version."
-      : "Call ensureSearchIndexes with the declaration, which records it anew.",
+    hint: isNewer ? "Update drizzle-vector: the database was written by a newer version." : RECORD_REMEDY,
   });
 }
 

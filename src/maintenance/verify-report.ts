@@ -4,7 +4,7 @@ import type { Problem } from "../migration/installed.ts";
 export interface VerifyProblem {
   /**
    * Stable. Those of tables and triggers (`OBJECT_MISSING`, `OBJECT_DIFFERS`, `OBJECT_FOREIGN`, `TABLE_MISSING`, `TABLE_HIDDEN`,
-   * `COLUMN_MISSING`, `KEY_DIFFERS`, `TRIGGER_IN_FRONT`, `CASCADE_FAILS`), and:
+   * `COLUMN_MISSING`, `KEY_DIFFERS`, `RECORD_DAMAGED`, `TRIGGER_IN_FRONT`, `CASCADE_FAILS`), and:
    *
    * | code | meaning |
    * | --- | --- |

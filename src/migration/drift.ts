@@ -1,6 +1,6 @@
 import { isSameName } from "../schema/names.ts";
 import type { IndexDefinition } from "./definition.ts";
-import { findIndex, type Installed, inFrontOf, type Problem, problemsOf } from "./installed.ts";
+import { damagedRecord, findIndex, type Installed, inFrontOf, type Problem, problemsOf } from "./installed.ts";
 
 /** One thing in which a database is not what the schema declares. */
 export interface Drift {
@@ -44,9 +44,11 @@ export function noticesOf(wanted: readonly IndexDefinition[], installed: Install
 }
 
 function recordDrift(definition: IndexDefinition, installed: Installed): Drift[] {
-  const record = findIndex(installed, definition.name)?.record;
-  if (!record?.definition) return [];
+  const found = findIndex(installed, definition.name);
   const index = definition.name;
+  const record = found?.record;
+  if (!record?.definition)
+    return found ? damagedRecord(found).map(({ code, message }) => ({ index, code, message })) : [];
   const parts = differences(record.definition, definition);
   const drift: Drift[] = [];
   if (parts.length > 0) {

@@ -35,6 +35,7 @@ export interface InstalledIndex {
 }
 
 export interface IndexRecord {
+  /** As the definition says, where that can be read. */
   readonly table: string;
   /** Undefined where the text is not one we can read: of a newer format, or damaged. */
   readonly definition: IndexDefinition | undefined;
@@ -67,14 +68,15 @@ export function* readInstalled(tables: readonly string[] = []): Generator<string
   const records = hasRegistry
     ? yield `SELECT name, tbl, definition, hash, managed, format, pending${settings} FROM main.${identifier(REGISTRY)} ORDER BY name`
     : [];
-  const wanted = new Set([...tables, ...records.map((row) => String(row[1]))].map(foldName));
+  const indexes = indexesOf(master, records);
+  const wanted = new Set([...tables, ...indexes.flatMap(({ record }) => record?.table ?? [])].map(foldName));
   const found = master.filter(([type, name]) => type === "table" && wanted.has(foldName(name)));
   const names = found.map(([, name]) => `(${literal(name)})`).join(", ");
   const columns = found.length === 0 ? [] : ((yield columnsSql(names)) as unknown as ColumnRow[]);
   const uniques = found.length === 0 ? [] : ((yield uniquesSql(names)) as unknown as UniqueRow[]);
   return {
     hasRegistry,
-    indexes: indexesOf(master, records),
+    indexes,
     tables: found.map(([, name, , sql]) =>
       factsOf({
         name,
@@ -136,9 +138,10 @@ function indexesOf(master: readonly SchemaRow[], records: readonly SqlRow[]): In
 }
 
 function recordOf([, table, definition, hash, managed, format, pending, settings]: SqlRow): IndexRecord {
+  const known = Number(format) === FORMAT_VERSION ? parseDefinition(String(definition), String(hash)) : undefined;
   return {
-    table: String(table),
-    definition: Number(format) === FORMAT_VERSION ? parseDefinition(String(definition), String(hash)) : undefined,
+    table: known?.table ?? String(table),
+    definition: known,
     hash: String(hash),
     managed: managed === "ensure" ? "ensure" : "migrations",
     format: Number(format),
@@ -166,6 +169,7 @@ export interface Problem {
     | "KEY_DIFFERS"
     | "FORMAT_NEWER"
     | "NOT_RECORDED"
+    | "RECORD_DAMAGED"
     | "OBJECT_MISSING"
     | "OBJECT_DIFFERS"
     | "OBJECT_FOREIGN"
@@ -195,6 +199,16 @@ export function isHidden({ code }: Problem): boolean {
 
 /** What to do about it. */
 export const HIDDEN_REMEDY = "Drop it, or use a connection of its own for temporary tables and views of that name.";
+
+/** A record of a format that is known, and yet cannot be read: nobody can tell by it what is indexed. */
+export function damagedRecord({ name, record }: InstalledIndex): Problem[] {
+  if (!record || record.definition || record.format > FORMAT_VERSION) return [];
+  const message = `the record of index ${name} in ${REGISTRY} is damaged, or was altered`;
+  return [{ code: "RECORD_DAMAGED", object: name, message }];
+}
+
+/** What to do about it. */
+export const RECORD_REMEDY = "Call ensureSearchIndexes with the declaration, which records it anew.";
 
 /** Problems that leave everything of ours as it should be: nothing but a change to what is the user's heals them. */
 export function isTheirs({ code }: Problem): boolean {

@@ -9,7 +9,7 @@ import {
   IndexPendingError,
 } from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
-import { parseDefinition } from "../migration/installed.ts";
+import { parseDefinition, RECORD_REMEDY } from "../migration/installed.ts";
 import { REGISTRY } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 
@@ -78,7 +78,7 @@ const checked = new WeakMap<IndexDefinition, string>();
 
 /** The definition in an index's row of the registry, which may be gone or overwritten since the schema was looked at. */
 function recorded(index: string, row: Row | undefined): IndexDefinition {
-  const hint = "Call ensureSearchIndexes with the declaration, which records it anew.";
+  const hint = RECORD_REMEDY;
   if (!row) throw new IndexMissingError({ subject: index, expected: "its row in the registry", got: "none", hint });
   const definition = parseDefinition(String(row[0]), String(row[2]));
   if (definition) return definition;

@@ -4,6 +4,7 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
+  configure,
   ensureSearchIndexes,
   IndexFormatError,
   IndexMissingError,
@@ -12,11 +13,16 @@ import {
   optimize,
   type Progress,
   rebuild,
+  type SearchEvent,
   search,
   searchIndex,
+  status,
   verify,
 } from "../../src/index.ts";
+import { definitionOf } from "../../src/migration/definition.ts";
+import { driftOf } from "../../src/migration/drift.ts";
 import { DRIVERS, openBetterSqlite3, randomVector, seeded, temporaryFolder } from "../helpers/databases.ts";
+import { installedIn } from "../migration/database.ts";
 import { DDL, docs, docsSearch, pagesSearch, ROWS } from "./app.ts";
 import { bytesOf, DIMENSIONS, items, itemsSearch, openVectors } from "./vectors.ts";
 
@@ -197,6 +203,57 @@ test("a declaration that differs from the record, and text that is pending", asy
   ]);
 });
 
+test("a record that was altered is told, whoever asks, and recorded anew by the declaration", async () => {
+  const file = join(temporaryFolder(), "app.db");
+  const { client, db } = open(file);
+  const message = "the record of index docs_search in _dv_indexes is damaged, or was altered";
+  const remedy = "Call ensureSearchIndexes with the declaration, which records it anew.";
+  for (const heal of [() => rebuild(db, docsSearch), () => ensureSearchIndexes(db, [docsSearch])]) {
+    client.exec("UPDATE _dv_indexes SET definition = replace(definition, 'cosine', 'l2') WHERE name = 'docs_search'");
+    const other = openBetterSqlite3({}, file);
+    const events: SearchEvent[] = [];
+    configure(other.db, { onEvent: (event) => void events.push(event) });
+    expect(nearest(other.db, docs.embedding, [1, 0]).all()).toEqual([]);
+    expect(events).toEqual([
+      expect.objectContaining({ code: "FALLBACK", message: expect.stringContaining(message), hint: remedy }),
+    ]);
+    expect(() => search(other.db, docsSearch, "apples").all()).toThrow(
+      expect.objectContaining({ code: "INDEX_DETACHED", message: expect.stringContaining(message), hint: remedy }),
+    );
+    const problem = { code: "RECORD_DAMAGED", message };
+    expect((await verify(other.db, docsSearch)).problems).toEqual([problem]);
+    for (const index of [docsSearch, "docs_search"]) {
+      expect(status(other.db, index)).toMatchObject({ ok: false, problems: [{ ...problem, object: "docs_search" }] });
+    }
+    expect(
+      driftOf(
+        [docsSearch, pagesSearch].map((index) => definitionOf(index)),
+        installedIn(other.client),
+      ),
+    ).toEqual([{ index: "docs_search", ...problem }]);
+    await heal();
+    expect(search(other.db, docsSearch, "apples").all()).toHaveLength(1);
+    expect(await verify(db, "docs_search")).toMatchObject({ ok: true });
+  }
+  // The record of an index of text alone is mended without any change of the schema.
+  client.exec("UPDATE _dv_indexes SET definition = replace(definition, 'porter', 'ascii') WHERE name = 'pages_search'");
+  const other = openBetterSqlite3({}, file);
+  expect(() => search(other.db, pagesSearch, "apples").all()).toThrow("the record of index pages_search");
+  ensureSearchIndexes(db, [pagesSearch]);
+  expect(search(other.db, pagesSearch, "apples").all()).toHaveLength(1);
+});
+
+test("the name of the table beside the definition, which says it, too, is for people: to alter it does no harm", async () => {
+  const file = join(temporaryFolder(), "app.db");
+  const { client } = open(file);
+  client.exec("UPDATE _dv_indexes SET tbl = 'pages' WHERE name = 'docs_search'");
+  const { db } = openBetterSqlite3({}, file);
+  expect(search(db, docsSearch, "apples").all()).toHaveLength(1);
+  expect(status(db, docsSearch)).toMatchObject({ ok: true, table: "docs", rows: 3 });
+  expect(await verify(db, docsSearch)).toMatchObject({ ok: true, rows: 3 });
+  expect(ensureSearchIndexes(db, [docsSearch])).toMatchObject([{ action: "unchanged" }]);
+});
+
 test("a table without what is recorded", async () => {
   const { client, db } = open();
   client.exec("DROP TABLE docs");
@@ -276,7 +333,6 @@ describe("refuses", () => {
     await expect(verify(db, "docs_search")).rejects.toThrow(
       "expected a definition that can be read, got a damaged one",
     );
-    expect((await verify(db, docsSearch)).ok).toBe(true);
     client.exec("UPDATE _dv_indexes SET format = 2");
     await expect(verify(db, docsSearch)).rejects.toThrow(IndexFormatError);
   });

@@ -36,6 +36,7 @@ interface Checked {
 function hintFor(where: Finding["where"], codes: ReadonlySet<Finding["code"]>): string {
   if (where === "migrations") return "run `drizzle-vector generate`";
   if (where === "config") return 'put `tablesFilter: searchTablesFilter()` from "drizzle-vector/kit" into the config';
+  if (codes.has("RECORD_DAMAGED")) return "call ensureSearchIndexes(db, schema), which records it anew";
   if (codes.has("DECLARATION_DIFFERS") || codes.has("NOT_DECLARED")) {
     return "run `drizzle-vector generate`, where it has not been run, and apply the migrations";
   }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { type IndexStatus, status } from "../../maintenance/status.ts";
+import { RECORD_REMEDY } from "../../migration/installed.ts";
 import { warn } from "../report.ts";
 import { bytesText, table } from "../table.ts";
 import { json, upkeepCommand } from "./upkeep.ts";
@@ -35,7 +36,9 @@ function print(statuses: readonly IndexStatus[]): void {
     for (const { message } of problems) console.log(`${pc.red("-")} ${message}`);
     const isTheirs = problems.every(({ code }) => code === "CASCADE_FAILS");
     const first = isTheirs ? "write ABORT in the place of that FAIL; then " : "";
-    if (problems.length > 0) console.log(`${pc.dim("hint")} ${first}\`drizzle-vector rebuild ${index}\` repairs it`);
+    const isUnread = problems.some(({ code }) => code === "RECORD_DAMAGED");
+    const repair = isUnread ? RECORD_REMEDY : `${first}\`drizzle-vector rebuild ${index}\` repairs it`;
+    if (problems.length > 0) console.log(`${pc.dim("hint")} ${repair}`);
     else if (pending) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` fills its text`);
   }
   for (const warning of statuses[0]!.sqlite.warnings) warn(warning);
