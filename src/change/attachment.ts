@@ -17,8 +17,9 @@ import {
   TEMPORARY,
   type Temporary,
 } from "../migration/installed.ts";
+import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
-import { isSameName } from "../schema/names.ts";
+import { isSameName, REGISTRY } from "../schema/names.ts";
 
 /** What a connection finds of one recorded index: whether its triggers follow every write. */
 export interface Attachment {
@@ -37,6 +38,8 @@ export interface Attachment {
 interface Seen {
   readonly schemaVersion: string;
   readonly temporaryVersion: string;
+  /** What was recorded, where anything is wrong; else undefined. */
+  readonly records: string | undefined;
   readonly attachments: readonly Attachment[];
 }
 
@@ -46,28 +49,34 @@ const seen = new WeakMap<object, Seen>();
 /**
  * The recorded indexes of a database, checked against its tables and triggers. Looked up anew when the schema has changed, so
  * that a recreated table is noticed by the next query of every process, and one that a temporary table hides by the next one of
- * its connection; otherwise it costs two PRAGMAs. What is seen inside a transaction of the caller's is not kept: it may be rolled
- * back, and its number be given out again.
+ * its connection; otherwise it costs two PRAGMAs, and where anything is wrong a look into the registry: that a column or a table
+ * was renamed is recorded without a change of the schema. What is seen inside a transaction of the caller's is not kept: it may
+ * be rolled back, and its number be given out again.
  */
 export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): Steps<readonly Attachment[]> {
   const schemaVersion = yield* numberOf("PRAGMA schema_version");
   const temporaryVersion = yield* numberOf("PRAGMA temp.schema_version");
   const known = seen.get(connection);
-  const isSame = known?.schemaVersion === schemaVersion;
+  const isSame = known?.schemaVersion === schemaVersion && known.records === (known.records && (yield* recordsOf()));
   if (isSame && known.temporaryVersion === temporaryVersion) return known.attachments;
   // Temporary tables may come and go with every request of an app, most of them none of our business.
   const attachments =
     isSame && !(yield* isHiding(known.attachments))
       ? known.attachments
       : checked(yield* installedIn(), { schemaVersion, isCommitted: !isShared });
-  // A record is mended without a change of the schema.
-  const isKept = !isShared && !attachments.some(({ problems }) => problems.some(isOfRecord));
-  if (isKept) seen.set(connection, { schemaVersion, temporaryVersion, attachments });
+  if (!isShared) {
+    const isWrong = attachments.some(({ problems }) => problems.length > 0);
+    const records = isWrong ? yield* recordsOf() : undefined;
+    seen.set(connection, { schemaVersion, temporaryVersion, records, attachments });
+  }
   return attachments;
 }
 
-function isOfRecord({ code }: Problem): boolean {
-  return code === "RECORD_DAMAGED";
+/** All that the registry says of what is indexed. */
+function* recordsOf(): Steps<string> {
+  const sql = `SELECT name, tbl, definition, hash, managed, format FROM main.${identifier(REGISTRY)} ORDER BY rowid`;
+  const rows: Row[] = yield { type: "rows", sql, params: [] };
+  return JSON.stringify(rows, (_, value) => (typeof value === "bigint" ? String(value) : value));
 }
 
 function* numberOf(sql: string): Steps<string> {

@@ -5,17 +5,21 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
+  configure,
   DeclarationError,
   dropSearchIndex,
   ensureSearchIndexes,
   IndexFormatError,
   InvalidOptionError,
+  nearest,
   ReadOnlyError,
   rebuild,
+  type SearchEvent,
   search,
   searchIndex,
   status,
   UnsupportedDriverError,
+  vectorColumn,
   verify,
 } from "../../src/index.ts";
 import { definitionOf } from "../../src/migration/definition.ts";
@@ -217,6 +221,38 @@ test("an index of a newer format is refused, and nothing is written", () => {
   expect(() => ensureSearchIndexes(db, [docsSearch])).toThrow(IndexFormatError);
   expect(() => dropSearchIndex(db, docsSearch)).toThrow(IndexFormatError);
   expect(rows(client, "SELECT * FROM sqlite_master")).toEqual(before);
+});
+
+test("what was renamed by hand is found again by every connection, once it is recorded", () => {
+  const file = join(temporaryFolder(), "app.db");
+  const { client, db } = open(file);
+  ensureSearchIndexes(db, [docsSearch]);
+  const [first, second] = [openBetterSqlite3({}, file).db, openBetterSqlite3({}, file).db];
+  const events: SearchEvent[] = [];
+  configure(first, { onEvent: (event) => void events.push(event) });
+  expect(search(first, docsSearch, "apples").all()).toHaveLength(1);
+  client.exec("ALTER TABLE docs RENAME TO papers; ALTER TABLE papers RENAME COLUMN body TO contents");
+  const papers = sqliteTable("papers", {
+    id: integer().primaryKey(),
+    title: text(),
+    contents: text(),
+    embedding: vectorColumn(2),
+  });
+  const renamed = searchIndex("docs_search", papers, {
+    text: { title: 3, contents: 1 },
+    vectors: { embedding: { metric: "cosine" } },
+  });
+  for (const each of [db, first, second]) {
+    expect(() => search(each, renamed, "apples").all()).toThrow("table docs does not exist");
+  }
+  expect(ensureSearchIndexes(second, [renamed])).toMatchObject([
+    { action: "repaired", changes: ["record what is declared for index docs_search"] },
+  ]);
+  for (const each of [db, first, second]) {
+    expect(search(each, renamed, "apples").all()).toHaveLength(1);
+    expect(nearest(each, papers.embedding, [1, 0]).explain()).toMatchObject({ index: "docs_search", fallback: null });
+  }
+  expect(events).toEqual([]);
 });
 
 test("of two connections that find nothing at the same time, the second sees what the first has made", () => {
