@@ -17,10 +17,15 @@ export interface ErrorDetails {
  * The message reads `subject: expected …, got …`; `code` never changes between releases and is listed in the README.
  */
 export abstract class DrizzleVectorError extends Error {
+  /** Stable, to branch on. */
   abstract readonly code: string;
+  /** What the error is about: a column (`docs.embedding`), an option (`limit`), an index. */
   readonly subject: string;
+  /** What would have been right. */
   readonly expected: string;
+  /** What was found instead. */
   readonly got: string;
+  /** What to do next, where there is something. */
   readonly hint: string | undefined;
 
   constructor({ subject, expected, got, hint, cause }: ErrorDetails) {

@@ -62,6 +62,7 @@ export interface TuneReport {
   };
   /** The exact search first, then by falling recall. */
   settings: TuneSetting[];
+  /** The fastest setting that found what was asked for. */
   recommendation: TuneRecommendation;
   /** What `nearest` now goes by where a query names no recall; null: 1, exact. */
   stored: number | null;

@@ -39,7 +39,8 @@ export interface VerifyResult {
  * stored recall of the column, else for 0.95. The recall is reported, and a problem where it is more than 0.01 below what was asked.
  *
  * Reads only, so it works on a read-only database. Rows are compared in slices of about 20 ms, each in one snapshot, so that
- * writes in between are no problems; of a vector column with codes for exact answers every vector is read, once. FTS5's check (about 10 µs a text of 60 words), that of the key map (2 µs a row) and that of
+ * writes in between are no problems; of a vector column with codes for exact answers every vector is read, once (about 20 µs for 384
+ * dimensions). FTS5's check (about 10 µs a text of 60 words), that of the key map (2 µs a row) and that of
  * coded rows (1 µs a row, once codes are in memory) are one step each: for so long they keep the event loop of a synchronous driver.
  *
  * SQL: `SELECT … FROM "docs" AS r LEFT JOIN "_dv_docs_search_fts_content" AS f ON f.id = r."id" WHERE r."id" BETWEEN … AND …`,

@@ -55,15 +55,19 @@ export interface HybridOptions<TSelect, TText extends string = string, THighligh
   highlight?: THighlight;
 }
 
-/** What the text leg says of a hit: BM25, and the rank, or null for a hit that is not among its first `depth`. */
+/** What the text leg says of a hit. */
 export interface TextStanding {
+  /** From 1; null for a hit that is not among the first `depth` of the leg. */
   rank: number | null;
+  /** BM25, larger is better. */
   score: number;
 }
 
-/** What a vector leg says of a hit: the distance, and the rank, or null for a hit that is not among its first `depth`. */
+/** What a vector leg says of a hit. */
 export interface VectorStanding {
+  /** From 1; null for a hit that is not among the first `depth` of the leg. */
   rank: number | null;
+  /** In the range of the column's own metric, smaller is nearer. */
   distance: number;
 }
 
@@ -92,6 +96,7 @@ type VectorPart<TVector> = TVector extends readonly unknown[] | ArrayBufferView 
 export interface LegExplain {
   /** `text`, or the vector column's key in the schema. */
   leg: string;
+  /** What its votes count in the fusion, beside those of the other legs. */
   weight: number;
   /** How many rows it found, at most `depth`. */
   found: number;
@@ -101,7 +106,9 @@ export interface LegExplain {
   empty: string | null;
   /** For a vector: how the rows were found. */
   plan: NearestExplain["plan"] | "full text" | null;
+  /** Why the index of the vector was not asked, or null where it was or there is nothing to say. */
   fallback: string | null;
+  /** The statement that reads what is scored; null where the leg was not asked. */
   sql: string | null;
   ms: number;
 }
