@@ -7,6 +7,8 @@ import { Generations } from "../vector/generation.ts";
 import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "../vector/indexed-column.ts";
 import type { ResidentCodes } from "../vector/resident-codes.ts";
 import { forgetCodes } from "../vector/resident-column.ts";
+import { rowId } from "../vector/row-ids.ts";
+import type { Selection } from "../vector/selection.ts";
 import { judge } from "../vector/skip.ts";
 import { type CodedRowsInput, codesOf } from "./coded-rows.ts";
 import { LAST_ID } from "./ids.ts";
@@ -42,12 +44,13 @@ export function* contradicted(
   const ids = yield* reader.idsFrom(from, limit);
   const last = ids.at(-1);
   const next = last === undefined || ids.length < limit || last === LAST_ID ? undefined : last + 1n;
-  const known = ids.filter((id) => /^(inMemory|onDisk)$/.test(codes.whereIs(id)));
+  const among = codes.selection();
+  const known = ids.filter((id) => typeof among.add(rowId(id)) === "number");
   if (known.length === 0) return { count: 0, first: undefined, next };
   try {
     const checks: Check[] = [];
     for (const query of yield* queriesAmong(known, codes, reader)) {
-      checks.push(yield* checkBy(query, known, coded));
+      checks.push(yield* checkBy(query, among, coded));
     }
     const wrong = new Set<bigint>();
     for (let i = 0; i < known.length; i += BATCH_ROWS) {
@@ -101,15 +104,13 @@ function opposite(vector: Float32Array | Int8Array | Uint8Array, element: Elemen
 
 function* checkBy(
   encoded: Uint8Array,
-  ids: readonly bigint[],
+  among: Selection,
   { column, codes }: { column: IndexedColumn; codes: ResidentCodes },
 ): Steps<Check> {
   const { shape, metric } = column;
   const generations = new Generations(column);
-  const among = codes.selection();
-  among.addList(new TextEncoder().encode(ids.join(",")));
   const query = codes.space.query(encoded);
-  const all = { k: ids.length, most: ids.length, maxDistance: Number.POSITIVE_INFINITY };
+  const all = { k: among.size, most: among.size, maxDistance: Number.POSITIVE_INFINITY };
   const found = yield* codes.scans.search({ query, among, ...all }, (source, kind) =>
     generations.codes(source, kind, codes.space),
   );

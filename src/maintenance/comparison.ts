@@ -9,7 +9,7 @@ import { isSameName, namesOf } from "../schema/names.ts";
 import { type CodedRowsInput, codedRows } from "./coded-rows.ts";
 import { contradicted, doWithout } from "./coded-vectors.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
-import { FIRST_ID, LAST_ID } from "./ids.ts";
+import { LAST_ID } from "./ids.ts";
 import { inSlices } from "./slices.ts";
 import { firstRow, type RecordedIndex, recordedIndex, type Target } from "./target.ts";
 import type { VerifyProblem, VerifyReport } from "./verify-report.ts";
@@ -200,9 +200,8 @@ export async function compareCodes({ driver, target, report, signal }: Compariso
 async function compareVectors(input: CodedRowsInput, { driver, target, report, signal }: Comparison): Promise<boolean> {
   const { definition, vector } = input;
   const message = `index ${definition.name} has codes of other vectors than rows of ${definition.table} have in column ${vector.column}`;
-  let from = FIRST_ID;
   let isAny = false;
-  await inSlices(signal, async (limit) => {
+  await inSlices(signal, async (from, limit) => {
     const start = performance.now();
     const next = await driver.run(function* (snapshot) {
       const found = yield* contradicted(input, snapshot, { from, limit });
@@ -213,8 +212,7 @@ async function compareVectors(input: CodedRowsInput, { driver, target, report, s
       report.count("CODE_DIFFERS", message, found.count, key);
       return found.next;
     });
-    from = next ?? LAST_ID;
-    return { isLast: next === undefined, ms: performance.now() - start };
+    return { next, ms: performance.now() - start };
   });
   return isAny;
 }

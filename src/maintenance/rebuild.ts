@@ -61,13 +61,11 @@ export async function rebuild(db: DbLike, index: IndexOrName, options?: LongWork
   const total = onProgress ? await driver.run(() => countIds(target)) : 0;
 
   let rows = 0;
-  let from = FIRST_ID;
-  await inSlices(signal, async (limit) => {
+  await inSlices(signal, async (from, limit) => {
     const { filled, next, ms } = await outsideTransactions(driver, signal, () => fillSlice(target, from, limit));
     rows = next === FIRST_ID ? 0 : rows + filled;
     if (filled > 0) onProgress?.({ done: rows, total: Math.max(rows, total) });
-    from = next ?? LAST_ID;
-    return { isLast: next === undefined, ms };
+    return { next, ms };
   });
   if (driver.tryWrite)
     await foldColumns(driver, await driver.run((now) => vectorColumnsOf(target, driver, now)), { signal });

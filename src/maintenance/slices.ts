@@ -2,6 +2,7 @@ import { describe } from "../codec/codec.ts";
 import type { Driver, Steps } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { knownOptions } from "../query/options.ts";
+import { FIRST_ID } from "./ids.ts";
 
 /** How long work goes on for, what it tells meanwhile, and how it is stopped. */
 export interface LongWorkOptions {
@@ -49,21 +50,24 @@ const ROWS_MAX = 16_384;
 
 /** What became of a slice. */
 export interface Slice {
-  readonly isLast: boolean;
+  /** The id to go on from; undefined: that was the last. */
+  readonly next: bigint | undefined;
   /** How long its rows took; not what it took whatever their number, to commit or to report. */
   readonly ms: number;
 }
 
-/** Does work in slices of as many rows as the one before makes likely to take `SLICE_MS`, with a pause between them. */
+/** Goes through ids in slices of as many rows as the one before makes likely to take `SLICE_MS`, with a pause between them. */
 export async function inSlices(
   signal: AbortSignal | undefined,
-  slice: (rows: number) => Promise<Slice>,
+  slice: (from: bigint, rows: number) => Promise<Slice>,
 ): Promise<void> {
+  let from = FIRST_ID;
   let rows = ROWS_FIRST;
   for (;;) {
     signal?.throwIfAborted();
-    const { isLast, ms } = await slice(rows);
-    if (isLast) return;
+    const { next, ms } = await slice(from, rows);
+    if (next === undefined) return;
+    from = next;
     rows = clamp(Math.round(rows * clamp(SLICE_MS / ms, 0.25, 4)), 1, ROWS_MAX);
     await pause();
   }

@@ -2,7 +2,6 @@ import { type DbLike, driverOf } from "../driver/driver.ts";
 import { wholeNumber } from "../query/options.ts";
 import { checkKeysAndText, checkStructure, compareCodes, compareSlice, countIds } from "./comparison.ts";
 import { type DeliveredRecall, deliveredRecalls, isTooLow } from "./delivered-recall.ts";
-import { FIRST_ID, LAST_ID } from "./ids.ts";
 import { inSlices, type LongWorkOptions, longWorkOptions } from "./slices.ts";
 import { type IndexOrName, targetOf } from "./target.ts";
 import { type VerifyProblem, VerifyReport } from "./verify-report.ts";
@@ -67,14 +66,12 @@ export async function verify(db: DbLike, index: IndexOrName, options?: VerifyOpt
   const hasText = await driver.run(() => checkStructure(target, report));
   const total = onProgress ? await driver.run(() => countIds(target)) : 0;
 
-  let from = FIRST_ID;
-  await inSlices(signal, async (limit) => {
+  await inSlices(signal, async (from, limit) => {
     const sliceStart = performance.now();
     const next = await driver.run(() => compareSlice(target, from, limit, report));
     const ms = performance.now() - sliceStart;
     onProgress?.({ done: report.rows, total: Math.max(report.rows, total) });
-    from = next ?? LAST_ID;
-    return { isLast: next === undefined, ms };
+    return { next, ms };
   });
   signal?.throwIfAborted();
   await driver.run(() => checkKeysAndText(target, report));

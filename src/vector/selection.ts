@@ -60,10 +60,7 @@ export class Selection {
   addList(list: Uint8Array): RowId[] {
     const unknown: RowId[] = [];
     const other = (id: RowId) => {
-      const found = this.#find(id);
-      if (found === undefined) unknown.push(id);
-      else if (typeof found === "string") this.skipped.push(found);
-      else this.addPlace(found);
+      if (this.add(id) === undefined) unknown.push(id);
     };
     const { least, most, at, ranks, isGone } = this.#run ?? NO_RUN;
     const isPlain = ranks === undefined && isGone === undefined;
@@ -96,6 +93,14 @@ export class Selection {
       pages[at >> pageBits] = 1;
     }
     this.size += offsets.length;
+  }
+
+  /** Adds a row. Returns its place, or why it is not among the codes; undefined where they know nothing of it. */
+  add(id: RowId): number | Skip | undefined {
+    const found = this.#find(id);
+    if (typeof found === "string") this.skipped.push(found);
+    else if (found !== undefined) this.addPlace(found);
+    return found;
   }
 
   /** Adds the row at a place: that of its block, times the rows of a block, and its own in there. */
