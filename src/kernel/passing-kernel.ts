@@ -1,11 +1,11 @@
+import type { HashKernel } from "./checksum.ts";
 import { BASE, grow, instantiate, type Memory } from "./module.ts";
 
 /** Room behind `BASE`. */
-export const PASSING_BYTES = 1 << 17;
+const PASSING_BYTES = 1 << 17;
 
-interface Exports {
+interface Exports extends HashKernel {
   readonly memory: Memory;
-  hash(hashes: number, addresses: number, count: number, bytes: number): void;
   ascend(at: number, count: number): number;
   integers(text: number, end: number, least: bigint, range: bigint, near: number, far: number): number;
 }

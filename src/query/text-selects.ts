@@ -83,7 +83,7 @@ export class TextSelects {
    */
   values(expression: string, page: Page, among: readonly Row[] = []): Values {
     return {
-      ...this.#matching(expression, among),
+      ...this.auxiliaryValues(expression, among),
       [BEST]: this.#bestOf(page) + among.length,
       [LIMIT]: page.limit,
       [OFFSET]: page.offset,
@@ -196,7 +196,7 @@ export class TextSelects {
 
   /** What `auxiliary` asks for. */
   auxiliaryValues(expression: string, keys: readonly Row[]): Values {
-    return this.#matching(expression, keys);
+    return { [MATCH]: expression, [OTHERS]: keysToJson(keys) };
   }
 
   /**
@@ -315,10 +315,6 @@ export class TextSelects {
    */
   #bestOf({ limit, offset }: Page): number {
     return this.#where ? Math.max(BEST_MIN, BEST_SHARE * (limit + offset)) : limit + offset + SPARE;
-  }
-
-  #matching(expression: string, keys: readonly Row[]): Values {
-    return { [MATCH]: expression, [OTHERS]: keysToJson(keys) };
   }
 
   /**
