@@ -34,6 +34,7 @@ export {
   type HybridHit,
   type HybridOptions,
   type HybridQuery,
+  type HybridSubquery,
   hybrid,
   type LegExplain,
   type TextStanding,
@@ -44,11 +45,19 @@ export {
   type NearestHit,
   type NearestOptions,
   type NearestQuery,
+  type NearestSubquery,
   nearest,
 } from "./query/nearest.ts";
 export { type NearestManyExplain, type NearestManyQuery, nearestMany } from "./query/nearest-many.ts";
 export { registerFunctions } from "./query/register-functions.ts";
-export { type SearchExplain, type SearchHit, type SearchOptions, search, type TextExplain } from "./query/search.ts";
+export {
+  type SearchExplain,
+  type SearchHit,
+  type SearchOptions,
+  type SearchSubquery,
+  search,
+  type TextExplain,
+} from "./query/search.ts";
 export type { HighlightOptions } from "./query/search-highlight.ts";
 export type { TextOptions } from "./query/search-options.ts";
 export { type PreparedSearch, SearchQuery } from "./query/search-query.ts";

@@ -2,6 +2,8 @@ export type { Element } from "./codec/codec.ts";
 export type { Metric, MetricOf } from "./metric/metric.ts";
 export { decodeHexVector, hexVector } from "./schema/hex-vector.ts";
 export {
+  type IndexedText,
+  type IndexedVector,
   isSearchIndex,
   type SearchIndex,
   type SearchIndexConfig,
@@ -11,4 +13,12 @@ export {
   type VectorOptions,
 } from "./schema/search-index.ts";
 export type { Tokenizer, TrigramOptions, Unicode61Options } from "./schema/tokenizer.ts";
-export { type AnyVectorColumn, type VectorConfig, type VectorMode, vectorColumn } from "./schema/vector-column.ts";
+export {
+  type AnyVectorColumn,
+  type VectorBytes,
+  type VectorColumnBuilder,
+  type VectorConfig,
+  type VectorData,
+  type VectorMode,
+  vectorColumn,
+} from "./schema/vector-column.ts";

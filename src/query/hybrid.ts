@@ -132,7 +132,7 @@ export interface HybridExplain {
   ms: { find: number; fetch: number; total: number };
 }
 
-interface HybridSubquery<TTable extends SQLiteTable> extends SubqueryOf {
+export interface HybridSubquery<TTable extends SQLiteTable> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
     KeyOf<TTable["_"]["columns"]> & { rank: RankedColumn<"rank">; score: RankedColumn<"score"> },
     this["alias"]

@@ -78,7 +78,7 @@ export interface NearestExplain {
   ms: { catchUp: number; scan: number; score: number; fetch: number; total: number };
 }
 
-interface NearestSubquery<TDb, TColumn extends AnyVectorColumn, TSelect> extends SubqueryOf {
+export interface NearestSubquery<TDb, TColumn extends AnyVectorColumn, TSelect> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
     KeyColumns<TDb, TColumn["_"]["tableName"], TSelect> & {
       rank: RankedColumn<"rank">;

@@ -84,7 +84,7 @@ export interface SearchExplain extends TextExplain {
   ms: { find: number; fetch: number; total: number };
 }
 
-interface SearchSubquery<TTable extends SQLiteTable> extends SubqueryOf {
+export interface SearchSubquery<TTable extends SQLiteTable> extends SubqueryOf {
   readonly type: SubqueryWithSelection<
     KeyOf<TTable["_"]["columns"]> & { rank: RankedColumn<"rank">; score: RankedColumn<"score"> },
     this["alias"]

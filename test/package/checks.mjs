@@ -242,7 +242,7 @@ async function freePort() {
   return port;
 }
 
-/** The same app in every way of resolving modules that the compiler knows. */
+/** The same app in every way of resolving modules that the compiler knows, and one that emits declarations of what it exports. */
 async function compiles(tsc, names) {
   const version = (await run(tsc, ["--version"])).match(/\d+\.\d+\.\d+/)[0];
   const modes = [
@@ -251,20 +251,17 @@ async function compiles(tsc, names) {
   ];
   // Deprecated in TypeScript 6, gone in 7.
   if (Number.parseInt(version, 10) < 6) modes.push(["--module", "commonjs", "--moduleResolution", "node10", "app.ts"]);
-  const options = [
-    "--noEmit",
-    "--strict",
-    "--skipLibCheck",
-    "--esModuleInterop",
-    "--target",
-    "es2022",
-    "--types",
-    "node",
-  ];
+  const options = ["--strict", "--skipLibCheck", "--esModuleInterop", "--target", "es2022", "--types", "node"];
   for (const name of names) {
     const { add, cwd } = await appOf(name);
     for (const file of ["app.ts", "app.mts", "app.cts"]) add("types.ts", `types/${file}`);
-    for (const mode of modes) await run(tsc, [...options, ...mode], { cwd: join(cwd, "types") });
+    for (const file of ["app.ts", "app.mts", "app.cts"]) add("declared.ts", `declared/${file}`);
+    for (const mode of modes) {
+      await run(tsc, [...options, "--noEmit", ...mode], { cwd: join(cwd, "types") });
+      // Older compilers cannot name what better-sqlite3's types give a database either.
+      if (version.localeCompare("5.5", undefined, { numeric: true }) < 0) continue;
+      await run(tsc, [...options, "--declaration", "--outDir", "out", ...mode], { cwd: join(cwd, "declared") });
+    }
   }
   return `TypeScript ${version}`;
 }
