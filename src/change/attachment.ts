@@ -37,7 +37,8 @@ export interface Attachment {
 
 interface Seen {
   readonly schemaVersion: string;
-  readonly temporaryVersion: string;
+  /** The temporary tables and views there were. */
+  readonly temporary: string;
   /** What was recorded, where anything is wrong; else undefined. */
   readonly records: string | undefined;
   readonly attachments: readonly Attachment[];
@@ -49,16 +50,16 @@ const seen = new WeakMap<object, Seen>();
 /**
  * The recorded indexes of a database, checked against its tables and triggers. Looked up anew when the schema has changed, so
  * that a recreated table is noticed by the next query of every process, and one that a temporary table hides by the next one of
- * its connection; otherwise it costs two PRAGMAs, and where anything is wrong a look into the registry: that a column or a table
- * was renamed is recorded without a change of the schema. What is seen inside a transaction of the caller's is not kept: it may
+ * its connection; otherwise it costs a PRAGMA, a look at what is temporary, and where anything is wrong one into the registry: that a
+ * column or a table was renamed is recorded without a change of the schema. What is seen inside a transaction of the caller's is not kept: it may
  * be rolled back, and its number be given out again.
  */
 export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): Steps<readonly Attachment[]> {
-  const schemaVersion = yield* numberOf("PRAGMA schema_version");
-  const temporaryVersion = yield* numberOf("PRAGMA temp.schema_version");
+  const schemaVersion = yield* schemaVersionOf();
+  const temporary = yield* temporaryOf();
   const known = seen.get(connection);
   const isSame = known?.schemaVersion === schemaVersion && known.records === (known.records && (yield* recordsOf()));
-  if (isSame && known.temporaryVersion === temporaryVersion) return known.attachments;
+  if (isSame && known.temporary === temporary) return known.attachments;
   // Temporary tables may come and go with every request of an app, most of them none of our business.
   const attachments =
     isSame && !(yield* isHiding(known.attachments))
@@ -67,7 +68,7 @@ export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): 
   if (!isShared) {
     const isWrong = attachments.some(({ problems }) => problems.length > 0);
     const records = isWrong ? yield* recordsOf() : undefined;
-    seen.set(connection, { schemaVersion, temporaryVersion, records, attachments });
+    seen.set(connection, { schemaVersion, temporary, records, attachments });
   }
   return attachments;
 }
@@ -79,9 +80,18 @@ function* recordsOf(): Steps<string> {
   return JSON.stringify(rows, (_, value) => (typeof value === "bigint" ? String(value) : value));
 }
 
-function* numberOf(sql: string): Steps<string> {
-  const [row]: Row[] = yield { type: "rows", sql, params: [] };
+function* schemaVersionOf(): Steps<string> {
+  const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
   return String(row?.[0]);
+}
+
+/**
+ * Not `PRAGMA temp.schema_version`: SQLite (3.53) reads through a null pointer where such a statement was prepared before an app's
+ * `PRAGMA temp_store` did away with the temporary database, and statements of our own are kept. This one it prepares anew.
+ */
+function* temporaryOf(): Steps<string> {
+  const rows: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
+  return rows.length === 0 ? "" : JSON.stringify(rows);
 }
 
 /** Whether temporary tables stand in the place of others, or did when these were found. */

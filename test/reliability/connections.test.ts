@@ -9,7 +9,7 @@ import { configure, ensureSearchIndexes, nearest, type SearchEvent, search } fro
 import { temporaryFolder } from "../helpers/databases.ts";
 import { APP_NAMES, APPS, createApp, createStatements } from "./app.ts";
 import { open, write } from "./opened.ts";
-import { expectAnswers, expectInStep } from "./witness.ts";
+import { expectAnswers, expectInStep, expectVectors } from "./witness.ts";
 
 function fileOf(name: keyof typeof APPS, journal: "wal" | "delete"): string {
   const file = join(temporaryFolder(), "app.db");
@@ -160,6 +160,18 @@ test("63: defaultSafeIntegers, unsafeMode, verbose and the names SQLite gives to
   write(client, "integer", 6, 60);
   await expectInStep(client, APPS.integer);
   expect(statements.length).toBeGreaterThan(0);
+});
+
+test("63: PRAGMA temp_store between two questions takes temporary tables away, and nothing else", () => {
+  const { client, db } = open(fileOf("integer", "wal"));
+  expectAnswers({ client, db }, APPS.integer, 1);
+  for (const where of ["MEMORY", "FILE", "DEFAULT"]) {
+    client.exec("CREATE TEMP TABLE t AS SELECT * FROM main.t WHERE u < 9");
+    expectVectors({ client, db }, APPS.integer);
+    client.pragma(`temp_store = ${where}`);
+    expectAnswers({ client, db }, APPS.integer, 1);
+    expect(client.prepare("SELECT name FROM temp.sqlite_master").all()).toEqual([]);
+  }
 });
 
 test("63: a function in the place of random(), from which nonces are drawn, costs the codes and no answer", () => {
