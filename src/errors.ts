@@ -103,7 +103,10 @@ export class UnsupportedDriverError extends DrizzleVectorError {
   readonly code = "UNSUPPORTED_DRIVER";
 }
 
-/** The connection cannot run a statement now: a search was called from inside an SQL function, or the database is closed. */
+/**
+ * The connection cannot run a statement now: a search was called from inside an SQL function, the database or transaction is closed, or,
+ * on libSQL, open transactions hold all connections, or others write on the one of a search without a pause.
+ */
 export class ConnectionBusyError extends DrizzleVectorError {
   static override readonly [entityKind]: string = "ConnectionBusyError";
   readonly code = "CONNECTION_BUSY";

@@ -75,12 +75,15 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     fillNursery(0);
   }
 
+  const run = <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
+    clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer)));
+
   return {
     name: "better-sqlite3",
     kind: "sync",
     connection: client,
-    run: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
-      clearly(() => inSnapshot(client, (snapshot) => drive(steps(snapshot), answer))),
+    run,
+    search: run,
     write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly(() => inWriteTransaction(client, (snapshot) => drive(steps(snapshot), answer))),
     bare: (sql) =>

@@ -109,6 +109,8 @@ export interface Driver<TKind extends Kind = Kind> {
    * Never takes a write lock.
    */
   run<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
+  /** The same for steps that leave nothing behind: where the driver has no snapshot, and something is written meanwhile, they are run again. */
+  search<T>(steps: (snapshot: Snapshot) => Steps<T>): Result<TKind, T>;
   /**
    * Runs all steps in one write transaction: one of its own that begins with the lock, or a savepoint of the one that is open.
    * On an error nothing of them stays.

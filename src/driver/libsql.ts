@@ -1,4 +1,5 @@
 import { fillPlaceholders } from "drizzle-orm";
+import { ConnectionBusyError } from "../errors.ts";
 import { eponymous } from "../migration/sql-text.ts";
 import type {
   BuiltSelect,
@@ -24,13 +25,16 @@ interface Transaction extends Executor {
 }
 
 interface Client extends Executor {
+  /** `file` for a local database. */
+  readonly protocol?: string;
   transaction(mode: "read" | "write"): Promise<Transaction>;
 }
 
 /**
  * libSQL through @libsql/client, on both lines of Drizzle. The client gives whole result sets, so a scan reads pages in key
  * order. Outside a transaction the steps run in a read transaction of their own; a `:memory:` database has no second
- * connection for one, and one process alone sees it, so there the steps run one after the other, those of `write` as well.
+ * connection for one, and one process alone sees it, so there the steps run one after the other, those of `write` as well. There, and in
+ * a transaction of the app's, what else the app has begun runs between two steps: a search that was disturbed is begun anew.
  */
 export function libsql(db: DbLike, session: Session): Driver<"async"> {
   const client: Client = session.client;
@@ -39,47 +43,129 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
     name: "libsql",
     kind: "async",
     connection: client,
-    async run<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
-      if (session.tx) return drive(steps({ isShared: true }), db, session, session.tx as Executor);
-      if (await isInMemory(client)) return drive(steps({ isShared: false }), db, session, client);
-      const transaction = await client.transaction("read");
-      try {
-        return await drive(steps({ isShared: false }), overlay(db, session, transaction), session, transaction);
-      } finally {
-        transaction.close();
-      }
-    },
-    async bare(sql) {
-      try {
-        return rowsOf(await client.execute({ sql, args: [] }));
-      } catch (error) {
-        throw clearlyReadOnly(error);
-      }
-    },
-    async write<T>(steps: (snapshot: Snapshot) => Steps<T>): Promise<T> {
-      try {
-        if (session.tx)
-          return await inSavepoint(session.tx as Executor, (tx) => drive(steps({ isShared: true }), db, session, tx));
-        if (await isInMemory(client)) return await drive(steps({ isShared: false }), db, session, client);
-        const transaction = await client.transaction("write");
+    run: <T>(steps: (snapshot: Snapshot) => Steps<T>) => read(steps, (work) => work()),
+    search: <T>(steps: (snapshot: Snapshot) => Steps<T>) => read(steps, undisturbed),
+    bare: (sql) => clearly(() => inTurn(client, async () => rowsOf(await client.execute({ sql, args: [] })))),
+    write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
+      clearly<T>(() => {
+        if (session.tx) {
+          return inSavepoint(session.tx as Executor, (tx) => drive(steps({ isShared: true }), db, session, tx));
+        }
+        return inTurn(client, async () => {
+          if (await isInMemory(client)) return drive(steps({ isShared: false }), db, session, client);
+          const transaction = await client.transaction("write");
+          try {
+            const value = await drive(
+              steps({ isShared: false }),
+              overlay(db, session, transaction),
+              session,
+              transaction,
+            );
+            await transaction.commit();
+            return value;
+          } finally {
+            // Rolls back what is not committed.
+            transaction.close();
+          }
+        });
+      }),
+  };
+
+  /** @param among - how steps are run beside which others may write on the same connection */
+  function read<T>(
+    steps: (snapshot: Snapshot) => Steps<T>,
+    among: (work: () => Promise<T>, executor: Executor) => Promise<T>,
+  ): Promise<T> {
+    return clearly<T>(() => {
+      const { tx } = session as { tx?: Executor };
+      if (tx) return among(() => drive(steps({ isShared: true }), db, session, tx), tx);
+      return inTurn(client, async () => {
+        if (await isInMemory(client)) {
+          return among(() => drive(steps({ isShared: false }), db, session, client), client);
+        }
+        const transaction = await client.transaction("read");
         try {
-          const value = await drive(
-            steps({ isShared: false }),
-            overlay(db, session, transaction),
-            session,
-            transaction,
-          );
-          await transaction.commit();
-          return value;
+          return await drive(steps({ isShared: false }), overlay(db, session, transaction), session, transaction);
         } finally {
-          // Rolls back what is not committed.
           transaction.close();
         }
-      } catch (error) {
-        throw clearlyReadOnly(error);
-      }
-    },
-  };
+      });
+    });
+  }
+}
+
+/** What of ours each client is asked last. */
+const turns = new WeakMap<Client, Promise<unknown>>();
+
+/**
+ * A local client has so many connections, 20 unless told otherwise, and refuses whoever needs one while transactions hold all of them.
+ * Ours hold one: they wait for each other, which costs nothing, since a local statement keeps the thread to itself.
+ */
+function inTurn<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  if (client.protocol !== "file") return work();
+  const turn = (turns.get(client) ?? Promise.resolve()).then(work);
+  turns.set(
+    client,
+    turn.then(
+      () => {},
+      () => {},
+    ),
+  );
+  return turn;
+}
+
+/** What an app does at once with a search comes to an end. What goes on for longer writes without a pause. */
+const ATTEMPTS = 20;
+
+/** Runs work anew for as long as somebody has written on the same connection between its first statement and its last. */
+async function undisturbed<T>(work: () => Promise<T>, executor: Executor): Promise<T> {
+  const changes = async () =>
+    Number(rowsOf(await executor.execute({ sql: "SELECT total_changes()", args: [] }))[0]![0]);
+  for (let attempt = 0, before = await changes(); attempt < ATTEMPTS; attempt++) {
+    const value = await work();
+    const after = await changes();
+    if (after === before) return value;
+    before = after;
+  }
+  throw new ConnectionBusyError({
+    subject: "db",
+    expected: "a connection that nobody writes on while it is searched",
+    got: `writes between the steps of a search, ${ATTEMPTS} times in turn`,
+    hint: "Await the search, or the writes before it: neither a transaction nor a database in memory has a snapshot for a search alone.",
+  });
+}
+
+/** What the client's codes for the state of its connections mean, and what to do. */
+const STATES = new Map<unknown, readonly [got: string, hint: string]>([
+  ["CLIENT_CLOSED", ["a closed client", "Await a search before you close the client."]],
+  ["TRANSACTION_CLOSED", ["a transaction that is over", "Await a search before you end the transaction."]],
+  [
+    "TRANSACTION_ACTIVE",
+    [
+      "a client whose connections are all held by open transactions",
+      "Search with such a transaction, or when it is over. A database in memory has one connection, a file as many as `concurrency` of createClient says.",
+    ],
+  ],
+]);
+
+/** Puts typed errors in the place of the client's about that and about a read-only database. */
+async function clearly<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, cause } = Object(error) as { code?: unknown; cause?: unknown };
+    // Drizzle wraps what the client throws.
+    const state = STATES.get(code) ?? STATES.get((Object(cause) as { code?: unknown }).code);
+    if (state === undefined) throw clearlyReadOnly(error);
+    const [got, hint] = state;
+    throw new ConnectionBusyError({
+      subject: "db",
+      expected: "a connection that can run a statement",
+      got,
+      hint,
+      cause: error,
+    });
+  }
 }
 
 async function inSavepoint<T>(tx: Executor, work: (tx: Executor) => Promise<T>): Promise<T> {

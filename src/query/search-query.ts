@@ -1,4 +1,5 @@
 import { entityKind, QueryPromise } from "drizzle-orm";
+import { copied } from "../codec/codec.ts";
 import type { Driver, Kind, Result, Snapshot, Steps } from "../driver/driver.ts";
 
 /** What one run of a search gives. */
@@ -44,19 +45,27 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
   }
 
   /** Runs the search and tells how it went: plan, SQL, rows and bytes read, time a step. */
-  explain(values: Values = {}): Result<TKind, TExplain> {
+  explain(given: Values = {}): Result<TKind, TExplain> {
     const plan = this.#plan;
-    return plan.driver.run(function* (snapshot) {
+    const values = asGiven(given, plan.driver);
+    return plan.driver.search(function* (snapshot) {
       return (yield* plan.answer(values, snapshot)).explain;
     }) as Result<TKind, TExplain>;
   }
 
-  #hits<T>(values: Values, choose: (hits: THit[]) => T): Result<TKind, T> {
+  #hits<T>(given: Values, choose: (hits: THit[]) => T): Result<TKind, T> {
     const plan = this.#plan;
-    return plan.driver.run(function* (snapshot) {
+    const values = asGiven(given, plan.driver);
+    return plan.driver.search(function* (snapshot) {
       return choose(plan.hits ? yield* plan.hits(values, snapshot) : (yield* plan.answer(values, snapshot)).hits);
     }) as Result<TKind, T>;
   }
+}
+
+/** Values as they are when a search is called: an asynchronous driver reads them later, when a vector's buffer may be filled anew. */
+function asGiven(values: Values, { kind }: Driver): Values {
+  if (kind === "sync") return values;
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, copied(value)]));
 }
 
 /**
@@ -107,7 +116,7 @@ export class SearchQuery<THit, TExplain, TSubquery, TKind extends Kind> extends 
    */
   as<TAlias extends string>(alias: TAlias): Result<TKind, Aliased<TSubquery, TAlias>> {
     const plan = this.#plan;
-    return plan.driver.run((snapshot) => plan.freeze(alias, snapshot)) as Result<TKind, Aliased<TSubquery, TAlias>>;
+    return plan.driver.search((snapshot) => plan.freeze(alias, snapshot)) as Result<TKind, Aliased<TSubquery, TAlias>>;
   }
 }
 
