@@ -1,6 +1,6 @@
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
-import { type DbLike, driverOf } from "./driver.ts";
+import { type DbLike, type Driver, driverOf } from "./driver.ts";
 import { processWide } from "./process-wide.ts";
 
 /** Something a running app should know, as data; never thrown. */
@@ -21,8 +21,9 @@ export interface SearchEvent {
 
 export interface Configuration {
   /**
-   * Called at once, on the thread of the query, for each event; an error it throws is the query's error. `FOLD` and
-   * `FOLD_FAILED` come between queries, and errors thrown then are dropped.
+   * Called for each event on the thread of the query, on better-sqlite3 as soon as its snapshot is left, so that the database may be
+   * written and an index rebuilt from there; an error it throws is the query's error. `FOLD` and `FOLD_FAILED` come between queries,
+   * and errors thrown then are dropped.
    */
   onEvent?: ((event: SearchEvent) => void) | undefined;
   /**
@@ -107,8 +108,32 @@ export function threadsOf(connection: object): number | undefined {
   return configurations.get(connection)?.threads;
 }
 
+/** Events of searches that are under way. */
+const waiting = new WeakMap<object, SearchEvent[]>();
+
 export function report(connection: object, event: SearchEvent): void {
-  configurations.get(connection)?.onEvent?.(event);
+  const events = waiting.get(connection);
+  if (events) events.push(event);
+  else configurations.get(connection)?.onEvent?.(event);
+}
+
+/**
+ * Searches, and tells of events when that is over: what an app then does to its rows must not come in the middle of a search, and
+ * finds no transaction of ours. An asynchronous driver has other connections for it.
+ */
+export function tellingAfter<T>({ connection, kind }: Driver, search: () => T): T {
+  if (kind === "async" || waiting.has(connection)) return search();
+  const events: SearchEvent[] = [];
+  waiting.set(connection, events);
+  let send = reportQuietly;
+  try {
+    const found = search();
+    send = report;
+    return found;
+  } finally {
+    waiting.delete(connection);
+    for (const event of events) send(connection, event);
+  }
 }
 
 /** The same on a timer, where nobody could catch what `onEvent` throws. */

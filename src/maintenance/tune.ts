@@ -1,4 +1,4 @@
-import { describe, type Element } from "../codec/codec.ts";
+import { copied, describe, type Element } from "../codec/codec.ts";
 import { type DbLike, type Driver, driverOf, type Steps } from "../driver/driver.ts";
 import { InvalidOptionError, UnsupportedDriverError } from "../errors.ts";
 import type { VectorDefinition } from "../migration/definition.ts";
@@ -210,7 +210,9 @@ function checked(given: TuneOptions): Asked {
 
 function checkedQueries(queries: unknown): number | readonly unknown[] {
   const isCount = typeof queries === "number" && Number.isInteger(queries) && queries >= 2;
-  if (isCount || (Array.isArray(queries) && queries.length > 0)) return queries;
+  if (isCount) return queries;
+  // They are asked one by one, while the app goes on with its buffers.
+  if (Array.isArray(queries) && queries.length > 0) return queries.map(copied);
   throw new InvalidOptionError({
     subject: "queries",
     expected: "how many rows to draw, 2 or more, or an array of vectors",

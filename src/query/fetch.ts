@@ -49,8 +49,16 @@ function checkedFields(select: unknown, reserved: readonly string[]): Fields {
       hint: "Select the field under another name.",
     });
   }
+  return copiedFields(fields);
+}
+
+/** Fields as they were given, with the columns of tables among them: what becomes of the object afterwards is its owner's affair. */
+function copiedFields(fields: Fields): Fields {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, field]) => [name, is(field, Table) ? getTableColumns(field) : field]),
+    Object.entries(fields).map(([name, field]) => {
+      if (is(field, Table)) return [name, getTableColumns(field)];
+      return [name, isField(field) ? field : copiedFields(field as Fields)];
+    }),
   );
 }
 

@@ -1,6 +1,7 @@
 import { entityKind, QueryPromise } from "drizzle-orm";
 import { copied } from "../codec/codec.ts";
 import type { Driver, Kind, Result, Snapshot, Steps } from "../driver/driver.ts";
+import { tellingAfter } from "../driver/events.ts";
 
 /** What one run of a search gives. */
 export interface Answer<THit, TExplain> {
@@ -48,7 +49,7 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
   explain(given: Values = {}): Result<TKind, TExplain> {
     const plan = this.#plan;
     const values = asGiven(given, plan.driver);
-    return plan.driver.search(function* (snapshot) {
+    return searched(plan, function* (snapshot) {
       return (yield* plan.answer(values, snapshot)).explain;
     }) as Result<TKind, TExplain>;
   }
@@ -56,10 +57,14 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
   #hits<T>(given: Values, choose: (hits: THit[]) => T): Result<TKind, T> {
     const plan = this.#plan;
     const values = asGiven(given, plan.driver);
-    return plan.driver.search(function* (snapshot) {
+    return searched(plan, function* (snapshot) {
       return choose(plan.hits ? yield* plan.hits(values, snapshot) : (yield* plan.answer(values, snapshot)).hits);
     }) as Result<TKind, T>;
   }
+}
+
+function searched<T>({ driver }: { readonly driver: Driver }, steps: (snapshot: Snapshot) => Steps<T>) {
+  return tellingAfter(driver, () => driver.search(steps));
 }
 
 /** Values as they are when a search is called: an asynchronous driver reads them later, when a vector's buffer may be filled anew. */
@@ -116,7 +121,7 @@ export class SearchQuery<THit, TExplain, TSubquery, TKind extends Kind> extends 
    */
   as<TAlias extends string>(alias: TAlias): Result<TKind, Aliased<TSubquery, TAlias>> {
     const plan = this.#plan;
-    return plan.driver.search((snapshot) => plan.freeze(alias, snapshot)) as Result<TKind, Aliased<TSubquery, TAlias>>;
+    return searched(plan, (snapshot) => plan.freeze(alias, snapshot)) as Result<TKind, Aliased<TSubquery, TAlias>>;
   }
 }
 

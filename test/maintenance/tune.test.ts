@@ -201,6 +201,20 @@ describe("tune", () => {
     expect(report.settings.map(({ plan }) => plan)).toEqual(["certified scan", "1-bit scan"]);
   });
 
+  test("asks queries as they were given, whatever becomes of their buffers meanwhile", async () => {
+    const { db } = openVectors();
+    const queries = Array.from({ length: 40 }, () => query.slice());
+    let calls = 0;
+    const onProgress = () => {
+      if (calls++ === 0) for (const one of queries) one.fill(0);
+    };
+    const own = await tune(db, itemsSearch, { column: "embedding", queries, onProgress });
+    expect(own.queries.count).toBe(40);
+    const work = tune(db, itemsSearch, { column: "embedding", queries: queries.fill(query) });
+    queries.length = 0;
+    expect((await work).queries.count).toBe(40);
+  });
+
   test("can be stopped", async () => {
     const { db } = openVectors();
     const stop = new AbortController();

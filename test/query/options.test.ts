@@ -2,7 +2,17 @@ import { sql } from "drizzle-orm";
 import { blob, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { drizzle as drizzleProxy } from "drizzle-orm/sqlite-proxy";
 import { describe, expect, test } from "vitest";
-import { configure, DrizzleVectorError, distance, nearest, registerFunctions, vectorColumn } from "../../src/index.ts";
+import {
+  configure,
+  DrizzleVectorError,
+  distance,
+  ensureSearchIndexes,
+  nearest,
+  rebuild,
+  registerFunctions,
+  searchIndex,
+  vectorColumn,
+} from "../../src/index.ts";
 import { openBetterSqlite3 } from "../helpers/databases.ts";
 
 const docs = sqliteTable("docs", {
@@ -12,6 +22,8 @@ const docs = sqliteTable("docs", {
   v: vectorColumn(2),
   bits: vectorColumn({ dimensions: 8, element: "bit" }),
 });
+
+const docsSearch = searchIndex("docs_search", docs, { vectors: { v: {} } });
 
 function opened() {
   const { db, client } = openBetterSqlite3();
@@ -169,6 +181,16 @@ test("undefined options are left out, and large ones are no trouble", () => {
   expect(search({ maxDistance: Number.POSITIVE_INFINITY }).all()).toHaveLength(2);
 });
 
+test("a search goes by its options as they were given, also those within others", () => {
+  const options: any = { limit: 1, select: { title: docs.title, of: { id: docs.id } } };
+  const query = search(options);
+  options.limit = 2;
+  options.select.of.id = docs.title;
+  options.select.of.self = options;
+  expect(query.all()).toEqual([{ title: "a", of: { id: 1 }, $distance: 0 }]);
+  expect(query.all()).toEqual([{ title: "a", of: { id: 1 }, $distance: 0 }]);
+});
+
 test("options from JSON cannot reach a prototype", () => {
   const options = JSON.parse(`{"limit": 1, "__proto__": {"limit": 2, "polluted": true},
     "constructor": {"prototype": {"polluted": true}}, "prototype": {"polluted": true}}`);
@@ -293,4 +315,42 @@ test.each([
   expect(() => nearest(db, docs.v, [1, 0]).all()).toThrow(
     expect.objectContaining({ code: "STORED_DIMENSIONS", expected: "2 dimensions", got, count: 1, key: 9 }),
   );
+});
+
+test("what onEvent does to the database comes after the search, outside of its snapshot", async () => {
+  const { db, client } = opened();
+  ensureSearchIndexes(db, [docsSearch]);
+  client.exec("insert into docs (id, title, v) values (3, 'c', x'00')");
+  const done: unknown[] = [];
+  configure(db, {
+    onEvent: ({ code }) => {
+      done.push(code, client.inTransaction, rebuild(db, docsSearch));
+      client.exec("delete from docs where id in (1, 3)");
+    },
+  });
+  const titles = () =>
+    nearest(db, docs.v, [1, 0])
+      .all()
+      .map(({ title }) => title);
+  expect(titles()).toEqual(["a", "b"]);
+  expect(titles()).toEqual(["b"]);
+  expect(done.slice(0, 2)).toEqual(["ROWS_SKIPPED", false]);
+  await expect(done[2]).resolves.toMatchObject({ index: "docs_search" });
+  expect(done).toHaveLength(3);
+});
+
+test("an error that onEvent throws is that of the search, unless the search has one of its own", () => {
+  const { db, client } = opened();
+  const onEvent = () => {
+    throw new Error("of onEvent");
+  };
+  configure(db, { onEvent });
+  client.exec("insert into docs (id, title, v) values (3, 'c', x'00')");
+  const find = () => nearest(db, docs.v, [1, 0]).all();
+  expect(find).toThrow("of onEvent");
+  expect(client.inTransaction).toBe(false);
+  const mapped = sql<number>`json('{')`;
+  expect(() => nearest(db, docs.v, [1, 0], { select: { mapped } }).all()).toThrow(/malformed JSON|Failed query/);
+  client.exec("delete from docs where id = 3");
+  expect(find()).toHaveLength(2);
 });
