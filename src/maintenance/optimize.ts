@@ -50,7 +50,7 @@ export async function optimize(db: DbLike, index: IndexOrName, options?: LongWor
     });
   }
   const rows = await foldColumns(driver, columns, { onProgress, signal });
-  if (hasText) await mergeText(driver, target.name, signal);
+  if (hasText) await mergeText(driver, target, signal);
   return { index: target.name, rows, ms: performance.now() - start };
 }
 
@@ -191,9 +191,11 @@ const MERGE_PAGES = 200;
  *
  * @see https://sqlite.org/fts5.html#the_merge_command
  */
-async function mergeText(driver: Driver, index: string, signal: AbortSignal | undefined): Promise<void> {
-  const fts = identifier(namesOf(index).tables.fts);
+async function mergeText(driver: Driver, target: Target, signal: AbortSignal | undefined): Promise<void> {
+  const fts = identifier(namesOf(target.name).tables.fts);
   const merge = function* (pages: number): Steps<boolean> {
+    // It may have been dropped meanwhile.
+    yield* recordedIndex(target);
     const before = yield* firstRow("SELECT total_changes()");
     yield { type: "rows", sql: `INSERT INTO ${fts} (${fts}, rank) VALUES ('merge', ${pages})`, params: [] };
     const after = yield* firstRow("SELECT total_changes()");

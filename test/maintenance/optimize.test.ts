@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
-import { IndexMissingError, optimize, type Progress, TransactionOpenError } from "../../src/index.ts";
-import { openLibsql } from "../helpers/databases.ts";
+import {
+  dropSearchIndex,
+  ensureSearchIndexes,
+  IndexMissingError,
+  optimize,
+  type Progress,
+  TransactionOpenError,
+} from "../../src/index.ts";
+import { openBetterSqlite3, openLibsql } from "../helpers/databases.ts";
 import { App, chunks } from "../helpers/folding.ts";
-import { docsSearch } from "./app.ts";
+import { DDL, docsSearch, ROWS } from "./app.ts";
 
 const certified = { plan: "certified scan", fallback: null };
 
@@ -74,4 +81,13 @@ test("two at once, on two connections: both end, and one generation is left", as
   expect(Math.max(...results.map(({ rows }) => rows))).toBe(4000);
   expect(chunks(app.first)).toHaveLength(3);
   expect(app.expectExact(app.connect({ readonly: true }))).toMatchObject(certified);
+});
+
+test("of an index that is dropped meanwhile it says so", async () => {
+  const { client, db } = openBetterSqlite3();
+  for (const statement of [...DDL, ...ROWS]) client.exec(statement);
+  ensureSearchIndexes(db, [docsSearch]);
+  const work = optimize(db, docsSearch);
+  dropSearchIndex(db, docsSearch);
+  await expect(work).rejects.toThrow(IndexMissingError);
 });
