@@ -125,16 +125,6 @@ export function toBytes(value: unknown): Uint8Array | undefined {
   return undefined;
 }
 
-/** A copy of a list of numbers, as vectors are given; anything else as it is. */
-export function copied<T>(value: T): T {
-  if (Array.isArray(value)) return value.slice() as T;
-  // Of memory that was given away nothing is left to copy.
-  if (!ArrayBuffer.isView(value) || value instanceof DataView || value.byteLength === 0) return value;
-  // `slice` of a Buffer is a view, that of typed arrays is none.
-  const { slice } = Object.getPrototypeOf(Uint8Array.prototype) as { slice(): unknown };
-  return slice.call(value) as T;
-}
-
 /** Node.js compares 2 MB in 0.1 ms; a loop takes 6 to 10. */
 export function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

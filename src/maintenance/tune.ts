@@ -1,9 +1,10 @@
-import { copied, describe, type Element } from "../codec/codec.ts";
+import { describe, type Element } from "../codec/codec.ts";
 import { type DbLike, type Driver, driverOf, type Steps } from "../driver/driver.ts";
 import { InvalidOptionError, UnsupportedDriverError } from "../errors.ts";
 import type { VectorDefinition } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { identifier } from "../migration/sql-text.ts";
+import { copied } from "../query/as-given.ts";
 import type { VectorInput } from "../query/hit.ts";
 import { LIMIT_DEFAULT, numberWithin, wholeNumber } from "../query/options.ts";
 import { encodeQuery } from "../query/vector-query.ts";

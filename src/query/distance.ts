@@ -1,6 +1,7 @@
 import { type GetColumnData, type SQL, sql } from "drizzle-orm";
 import { checkMetric, type Metric, type MetricOf } from "../metric/metric.ts";
 import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
+import { copied } from "./as-given.ts";
 import type { ElementOf, VectorQuery } from "./hit.ts";
 import { checkVectorColumn } from "./keyed-table.ts";
 import { isPlaceholder } from "./options.ts";
@@ -44,12 +45,13 @@ export function distance<TColumn extends AnyVectorColumn>(
       return typeof Buffer === "undefined" ? bytes : Buffer.from(bytes.buffer);
     },
   };
-  // Checked now where it is known now; Drizzle encodes it once more when it builds the statement.
-  if (!isPlaceholder(query)) encoder.mapToDriverValue(query);
+  // Checked now where it is known now; Drizzle encodes it when it builds the statement, which may be later.
+  const given = isPlaceholder(query) ? query : copied(query);
+  if (!isPlaceholder(query)) encoder.mapToDriverValue(given);
   const element =
     shape.element === "float16" || shape.element === "int8" ? sql.raw(`, '${shape.element}'`) : sql.raw("");
   const call = sql.raw(DISTANCE_FUNCTIONS[checked]);
-  return sql<DistanceOf<TColumn>>`${call}(${column}, ${sql.param(query, encoder)}${element})`.mapWith(Number) as SQL<
+  return sql<DistanceOf<TColumn>>`${call}(${column}, ${sql.param(given, encoder)}${element})`.mapWith(Number) as SQL<
     DistanceOf<TColumn>
   >;
 }

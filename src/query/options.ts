@@ -1,6 +1,7 @@
 import { is, Placeholder, SQL, sql } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
+import { conditionAsGiven } from "./as-given.ts";
 import type { Values } from "./search-query.ts";
 
 export const LIMIT_DEFAULT = 10;
@@ -75,7 +76,7 @@ export function numberWithin(value: unknown, subject: string, min: number, max: 
  */
 export function condition(value: unknown): SQL | undefined {
   if (value === undefined) return undefined;
-  if (is(value, SQL)) return sql`(${value})`;
+  if (is(value, SQL)) return sql`(${conditionAsGiven(value)})`;
   throw new InvalidOptionError({
     subject: "where",
     expected: "a Drizzle condition, such as eq(docs.course, 'ml')",

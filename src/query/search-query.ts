@@ -1,7 +1,7 @@
 import { entityKind, QueryPromise } from "drizzle-orm";
-import { copied } from "../codec/codec.ts";
 import type { Driver, Kind, Result, Snapshot, Steps } from "../driver/driver.ts";
 import { tellingAfter } from "../driver/events.ts";
+import { valuesAsGiven } from "./as-given.ts";
 
 /** What one run of a search gives. */
 export interface Answer<THit, TExplain> {
@@ -48,7 +48,7 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
   /** Runs the search and tells how it went: plan, SQL, rows and bytes read, time a step. */
   explain(given: Values = {}): Result<TKind, TExplain> {
     const plan = this.#plan;
-    const values = asGiven(given, plan.driver);
+    const values = valuesAsGiven(given);
     return searched(plan, function* (snapshot) {
       return (yield* plan.answer(values, snapshot)).explain;
     }) as Result<TKind, TExplain>;
@@ -56,7 +56,7 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
 
   #hits<T>(given: Values, choose: (hits: THit[]) => T): Result<TKind, T> {
     const plan = this.#plan;
-    const values = asGiven(given, plan.driver);
+    const values = valuesAsGiven(given);
     return searched(plan, function* (snapshot) {
       return choose(plan.hits ? yield* plan.hits(values, snapshot) : (yield* plan.answer(values, snapshot)).hits);
     }) as Result<TKind, T>;
@@ -65,12 +65,6 @@ export class PreparedSearch<THit, TExplain, TKind extends Kind> {
 
 function searched<T>({ driver }: { readonly driver: Driver }, steps: (snapshot: Snapshot) => Steps<T>) {
   return tellingAfter(driver, () => driver.search(steps));
-}
-
-/** Values as they are when a search is called: an asynchronous driver reads them later, when a vector's buffer may be filled anew. */
-function asGiven(values: Values, { kind }: Driver): Values {
-  if (kind === "sync") return values;
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, copied(value)]));
 }
 
 /**

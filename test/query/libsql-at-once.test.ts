@@ -98,6 +98,18 @@ describe.each([
     expect(await explained).toMatchObject({ hits: 1 });
   });
 
+  test("searches that a loop begins are each asked for what it had then", async () => {
+    const { db } = await filled(url);
+    const vector = at(0);
+    const asked: Promise<Record<string, unknown>[]>[] = [];
+    for (const id of [5, 50, 150]) {
+      vector.set(at(id));
+      const where = eq(docs.embedding, vector);
+      asked.push(nearest(db, docs.embedding, vector, { where, limit: 1 }).all());
+    }
+    expect((await Promise.all(asked)).map(idsOf)).toEqual([[5], [50], [150]]);
+  });
+
   test("in a transaction rows that are deleted while a search is under way are all there, or none of them", async () => {
     const { db } = await filled(url);
     await db.transaction(expectOneState);

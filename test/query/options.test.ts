@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { and, eq, gt, inArray, or, sql } from "drizzle-orm";
 import { blob, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { drizzle as drizzleProxy } from "drizzle-orm/sqlite-proxy";
 import { describe, expect, test } from "vitest";
@@ -142,6 +142,7 @@ describe("options of nearest out of range throw at once, before any SQL", () => 
   test("a placeholder that is not filled is named, one that is filled with nothing is no vector", () => {
     const query = searchIn(docs.v, sql.placeholder("q"));
     expect(errorOf(() => query.all())).toMatchObject({ message: 'sql.placeholder("q"): expected a value, got none' });
+    expect(errorOf(() => query.prepare().all(null as any))?.code).toBe("INVALID_OPTION");
     expect(errorOf(() => query.prepare().all({ q: undefined }))).toMatchObject({
       message: "docs.v: expected an array or typed array of numbers, got undefined",
     });
@@ -189,6 +190,37 @@ test("a search goes by its options as they were given, also those within others"
   options.select.of.self = options;
   expect(query.all()).toEqual([{ title: "a", of: { id: 1 }, $distance: 0 }]);
   expect(query.all()).toEqual([{ title: "a", of: { id: 1 }, $distance: 0 }]);
+});
+
+interface Given {
+  vector: Float32Array;
+  bytes: Buffer;
+  date: Date;
+}
+
+test.each([
+  ["a column's value", ({ vector }: Given) => eq(docs.v, vector)],
+  ["one of several", ({ vector }: Given) => and(gt(docs.id, 0), or(inArray(docs.v, [vector]), eq(docs.title, "none")))],
+  ["SQL as somebody wrote it", ({ bytes }: Given) => sql`${docs.raw} = ${bytes} and ${docs.id} in ${[1, 2]}`],
+  ["a date", ({ date }: Given) => sql`${docs.id} < ${sql.param(date, { mapToDriverValue: Number })}`],
+])("a condition holds for what it was given, whatever becomes of it: %s", (_, where) => {
+  const { db, client } = opened();
+  client.exec("update docs set raw = x'0102' where id = 1");
+  const given: Given = { vector: Float32Array.of(1, 0), bytes: Buffer.from([1, 2]), date: new Date(2) };
+  const query = nearest(db, docs.v, [1, 0], { where: where(given), select: { title: docs.title } });
+  given.vector.fill(9);
+  given.bytes.fill(9);
+  given.date.setTime(9);
+  expect(query.all()).toEqual([{ title: "a", $distance: 0 }]);
+});
+
+test("distance measures what it was given, whatever becomes of it", () => {
+  const { db } = opened();
+  registerFunctions(db);
+  const vector = Float32Array.of(1, 0);
+  const select = db.select({ d: distance(docs.v, vector, "l2") }).from(docs);
+  vector.fill(7);
+  expect(select.all()).toEqual([{ d: 0 }, { d: Math.sqrt(5) }]);
 });
 
 test("options from JSON cannot reach a prototype", () => {
