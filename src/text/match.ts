@@ -28,7 +28,7 @@ export interface MatchOptions {
 export interface Match {
   /** The right side of MATCH, or undefined where no term is left: nothing can match. */
   readonly expression: string | undefined;
-  /** The same without the choice of columns, to mark words wherever they stand. */
+  /** The same without the choice of columns and what is excluded, to mark the words of rows that were found wherever they stand. */
   readonly anywhere: string | undefined;
   /** The words and phrases used, in the order of the text, each once. */
   readonly terms: readonly string[];
@@ -137,14 +137,13 @@ export function matchOf(text: string, options: MatchOptions): Match {
   for (const { text: term } of unwanted.splice(TERMS_MAX)) drop(term, "more than 64 terms");
 
   // A space is an implicit AND that ignores an empty phrase; the explicit AND would match nothing then.
-  const found = used.map(quoted).join(match === "any" ? " OR " : " ");
+  const anywhere = used.length === 0 ? undefined : used.map(quoted).join(match === "any" ? " OR " : " ");
   const not = unwanted.length === 0 ? undefined : unwanted.map(quoted).join(" OR ");
-  const whole = not === undefined ? found : `(${found}) NOT (${not})`;
-  const anywhere = used.length === 0 ? undefined : whole;
+  const whole = anywhere === undefined || not === undefined ? anywhere : `(${anywhere}) NOT (${not})`;
   const inColumns = (query: string) => (columns ? `{${columns.join(" ")}} : (${query})` : query);
   const texts = (list: readonly Term[]) => list.map((term) => term.text);
   return {
-    expression: anywhere && inColumns(anywhere),
+    expression: whole && inColumns(whole),
     anywhere,
     terms: texts(used),
     wholeness: used.length === 0 ? 1 : used.filter((term) => !beginnings.has(term)).length / used.length,

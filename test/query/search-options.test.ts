@@ -131,6 +131,11 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
       body: null,
       course: "<mark>apples</mark>",
     });
+    // Nothing is excluded for the sake of such a column, and the marks of what was found stay.
+    expect(await marked({ columns: ["title", "course"] }, 'pears -"ml"')).toContainEqual({
+      title: "apples and <mark>pears</mark>",
+      course: "ml",
+    });
   });
 
   test("nothing a row holds gets past html: true", async () => {
