@@ -93,6 +93,30 @@ describe("evaluate", () => {
     );
   });
 
+  test.each([
+    [[[1, new Map([["10", 1]])]], "run: expected document ids as they are judged: texts, got numbers"],
+    [[[1, new Map([[10, Number.NaN]])]], "qrels of 1, 10: expected a grade that is a finite number, got NaN"],
+    [[[1, new Map([[10, "2"]])]], 'qrels of 1, 10: expected a grade that is a finite number, got text "2"'],
+    [[[1, { 10: 1 }]], "qrels of 1: expected a Map from documents to grades, as qrels is one, got Object"],
+  ])("refuses judgements %j, with which every measure would be 0 or NaN", async (entries, message) => {
+    await expect(evaluate(queries, ({ id }) => found[id]!, new Map(entries as any) as any)).rejects.toThrow(message);
+  });
+
+  test("ids that no judgement names are worth nothing, and so is an empty run; only all of the other type are refused", async () => {
+    const qrels = new Map([[1, new Map([[10, 1]])]]);
+    for (const results of [[], [77], ["10", 77]])
+      await expect(evaluate(queries, () => results, qrels)).resolves.toMatchObject({ mean: { "ndcg@10": 0 } });
+  });
+
+  test.each([
+    [{ K: 5 }, "K: expected an option of evaluate: k, got K"],
+    [null, "options: expected an object such as { k: 5 }, got null"],
+    [{ k: [] }, "k: expected whole numbers from 1 up, got none"],
+    [{ k: "10" }, 'k: expected whole numbers from 1 up, got text "10"'],
+  ])("refuses the options %j", async (options, message) => {
+    await expect(evaluate(queries, () => [], { 1: { 10: 1 } }, options as any)).rejects.toThrow(message);
+  });
+
   test("refuses judgements that fit no query, and a k that is none", async () => {
     const run = ({ id }: { id: number }) => found[id]!;
     await expect(evaluate(queries, run, new Map([["1", new Map([[10, 1]])]]))).rejects.toThrow(
