@@ -14,7 +14,10 @@ export interface HighlightOptions<TText extends string = string> {
   columns?: readonly TText[];
   /** What stands before and behind what was found; default `<mark>` and `</mark>`. */
   tags?: readonly [open: string, close: string];
-  /** Only the best part of the text, of at most so many words, 1..64; default the whole text. */
+  /**
+   * Only the best part of the text, of at most so many words, 1..64; default the whole text. Over a trigram index it is characters
+   * that count, and two come on top.
+   */
   snippet?: number;
   /** What stands where a snippet leaves text out; default `…`. */
   ellipsis?: string;

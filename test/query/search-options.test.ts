@@ -138,6 +138,13 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
     });
   });
 
+  test("a snippet over trigrams counts characters, and two come on top", async () => {
+    const trigrams = searchIndex("docs_search", docs, { text: { title: 1 }, tokenizer: "trigram" });
+    const { db } = await filled(open, [{ id: 1, title: "one keyboard, another mouse" }], trigrams);
+    const [hit]: any[] = await search(db, trigrams, "keyboard", { highlight: { snippet: 10 } });
+    expect(hit.$highlights.title).toBe("one <mark>keyboard</mark>…");
+  });
+
   test("nothing a row holds gets past html: true", async () => {
     const evil = "apples <img src=x onerror='alert(1)'> \ue000\ue001 \"&amp;\"";
     const { db } = await filled(open, [{ id: 1, title: evil }, ...OTHERS]);
