@@ -30,7 +30,8 @@ export function conditionAsGiven(condition: SQL): SQL {
 function chunkAsGiven(chunk: unknown): unknown {
   if (is(chunk, SQL)) return withOwn(chunk, "queryChunks", chunksAsGiven(chunk.queryChunks));
   if (is(chunk, Param)) return withOwn(chunk, "value", copied(chunk.value));
-  return Array.isArray(chunk) ? chunksAsGiven(chunk) : copied(chunk);
+  // A list that somebody wrote into their SQL is theirs.
+  return Array.isArray(chunk) ? chunk.map(chunkAsGiven) : copied(chunk);
 }
 
 function chunksAsGiven(chunks: readonly unknown[]): readonly unknown[] {

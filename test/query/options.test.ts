@@ -196,21 +196,24 @@ interface Given {
   vector: Float32Array;
   bytes: Buffer;
   date: Date;
+  ids: number[];
 }
 
 test.each([
   ["a column's value", ({ vector }: Given) => eq(docs.v, vector)],
   ["one of several", ({ vector }: Given) => and(gt(docs.id, 0), or(inArray(docs.v, [vector]), eq(docs.title, "none")))],
   ["SQL as somebody wrote it", ({ bytes }: Given) => sql`${docs.raw} = ${bytes} and ${docs.id} in ${[1, 2]}`],
+  ["a list in it", ({ ids }: Given) => sql`${docs.id} in ${ids}`],
   ["a date", ({ date }: Given) => sql`${docs.id} < ${sql.param(date, { mapToDriverValue: Number })}`],
 ])("a condition holds for what it was given, whatever becomes of it: %s", (_, where) => {
   const { db, client } = opened();
   client.exec("update docs set raw = x'0102' where id = 1");
-  const given: Given = { vector: Float32Array.of(1, 0), bytes: Buffer.from([1, 2]), date: new Date(2) };
+  const given: Given = { vector: Float32Array.of(1, 0), bytes: Buffer.from([1, 2]), date: new Date(2), ids: [1] };
   const query = nearest(db, docs.v, [1, 0], { where: where(given), select: { title: docs.title } });
   given.vector.fill(9);
   given.bytes.fill(9);
   given.date.setTime(9);
+  given.ids.push(2);
   expect(query.all()).toEqual([{ title: "a", $distance: 0 }]);
 });
 
