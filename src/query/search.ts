@@ -61,7 +61,7 @@ export interface TextExplain {
   excluded: readonly string[];
   /** The pieces of the text left out, and why. */
   dropped: readonly Dropped[];
-  /** Whether the text was longer than the 4,096 characters that are read. */
+  /** Whether the text was longer than the 4,096 characters that are read; over trigrams 128 of each word or phrase then count. */
   isCut: boolean;
   /** The text columns with what a word in each counts; 0 is left out. */
   columns: readonly { column: string; weight: number }[];

@@ -191,4 +191,17 @@ describe("limits", () => {
     const { isCut, terms } = match(`${"x".repeat(TEXT_MAX - 1)}😀 more`);
     expect([isCut, terms.length]).toEqual([true, 1]);
   });
+
+  test("and over trigrams 128 characters of each word and phrase of a text that is cut, but for those excluded", () => {
+    const long = "ab".repeat(200);
+    const unwanted = "cd".repeat(200);
+    const text = `${long} "${long} c" -${unwanted}`;
+    const short = match(text, { tokenizer: "trigram" });
+    expect([short.isCut, short.terms, short.excluded]).toEqual([false, [long, `${long} c`], [unwanted]]);
+    const whole = match(`${text}${" ".repeat(TEXT_MAX)}`, { tokenizer: "trigram" });
+    const beginning = "ab".repeat(64);
+    expect([whole.isCut, whole.terms, whole.excluded]).toEqual([true, [beginning], [unwanted]]);
+    expect(match("𐐀".repeat(TEXT_MAX), { tokenizer: "trigram" }).terms).toEqual(["𐐀".repeat(128)]);
+    expect(match(`${text}${" ".repeat(TEXT_MAX)}`).terms).toEqual([long, `${long} c`]);
+  });
 });
