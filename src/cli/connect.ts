@@ -4,10 +4,12 @@ import { pathToFileURL } from "node:url";
 import { type DbLike, driverOf } from "../driver/driver.ts";
 import { ConfigError, UnsupportedDriverError } from "../errors.ts";
 import { type Config, loadConfig } from "./config.ts";
-import { databaseFile, isRemote, unreadable } from "./database-file.ts";
+import { databaseFile, isRemote, sqliteErrorIn, unreadable } from "./database-file.ts";
 
 export interface Connected {
   db: DbLike;
+  /** The file, or the address of a remote database. */
+  place: string;
   close(): void;
 }
 
@@ -34,7 +36,7 @@ export async function connect({ config, db, readonly }: ConnectOptions): Promise
       : await loadConfig(root, config);
   const file = databaseFile(target, db);
   if (file !== undefined) return checked(file, await connectFile(file, target, readonly));
-  if (target.url !== undefined && isRemote(target.url)) return viaLibsql(target.url, target);
+  if (target.url !== undefined && isRemote(target.url)) return connectRemote(target.url, target);
   throw new ConfigError({
     subject: "dbCredentials.url",
     expected: "a database that is there",
@@ -54,6 +56,20 @@ async function checked(file: string, connected: Connected): Promise<Connected> {
   }
 }
 
+async function connectRemote(url: string, target: Target): Promise<Connected> {
+  try {
+    return await viaLibsql(url, target);
+  } catch (cause) {
+    throw new UnsupportedDriverError({
+      subject: url,
+      expected: "a database that @libsql/client opens",
+      got: (cause as Error).message.split("\n")[0]!,
+      hint: "name a local file with --db, or npm install @libsql/client",
+      cause,
+    });
+  }
+}
+
 async function connectFile(file: string, target: Target, readonly: boolean): Promise<Connected> {
   const ways = [() => viaBetterSqlite3(file, target, readonly), () => viaLibsql(pathToFileURL(file).href, target)];
   const failures: string[] = [];
@@ -61,6 +77,8 @@ async function connectFile(file: string, target: Target, readonly: boolean): Pro
     try {
       return await way();
     } catch (error) {
+      // The driver is there, and would open it.
+      if (sqliteErrorIn(error)) throw unreadable(file, error);
       failures.push((error as Error).message.split("\n")[0]!);
     }
   }
@@ -76,14 +94,14 @@ async function viaBetterSqlite3(file: string, target: Target, readonly: boolean)
   const Database = requireOf(target)("better-sqlite3");
   const { drizzle } = await import("drizzle-orm/better-sqlite3");
   const client = new Database(file, { readonly, fileMustExist: true });
-  return { db: drizzle({ client }), close: () => client.close() };
+  return { db: drizzle({ client }), place: file, close: () => client.close() };
 }
 
 async function viaLibsql(url: string, target: Target): Promise<Connected> {
   const { createClient } = requireOf(target)("@libsql/client");
   const { drizzle } = await import("drizzle-orm/libsql");
   const client = createClient({ url, authToken: target.authToken });
-  return { db: drizzle({ client }), close: () => client.close() };
+  return { db: drizzle({ client }), place: url, close: () => client.close() };
 }
 
 function requireOf({ root }: Target): NodeJS.Require {

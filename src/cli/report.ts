@@ -1,3 +1,4 @@
+import type { Command } from "commander";
 import pc from "picocolors";
 import { DrizzleVectorError } from "../errors.ts";
 import { type Skipped, shortened } from "../migration/replay.ts";
@@ -23,4 +24,9 @@ export function warnSkipped(skipped: readonly Skipped[]): void {
   for (const { migration, statement, reason } of skipped) {
     warn(`${migration}: left out of the replay in memory, ${reason}: ${shortened(statement)}`);
   }
+}
+
+/** Lets a command line that cannot be understood end with the code that errors of the command have: 1 may mean something else. */
+export function exitingWith(failure: number, command: Command): Command {
+  return command.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : failure));
 }

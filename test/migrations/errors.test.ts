@@ -1,5 +1,6 @@
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import Database from "better-sqlite3";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { rememberFolder } from "../../src/cli/migrations/folder.ts";
 import { ScratchApp, testOn } from "./scratch-app.ts";
@@ -100,6 +101,40 @@ test("a file that is no database is told; check could not tell", async () => {
   expect((await app.cli("status", "--db", ".")).output).toContain("--db: expected a database file, got a folder at ");
 });
 
+test("a database that another process holds, a damaged one and a folder are told apart, with what to do", async () => {
+  const file = join(app.root, "held.db");
+  const writer = new Database(file);
+  writer.exec(
+    "CREATE TABLE _dv_indexes (name, tbl, definition, hash, managed, format, pending, settings); BEGIN EXCLUSIVE",
+  );
+  const busy = await app.cli("status", "--db", "held.db");
+  expect(busy).toMatchObject({ code: 2, output: expect.stringContaining("can be read, got database is locked") });
+  expect(busy.output).toContain("hint  another process is writing to it, or holds it: run the command again");
+  writer.close();
+  const header = readFileSync(file).subarray(0, 4096);
+  writeFileSync(file, Buffer.concat([header, Buffer.alloc(4096, 0xff)]));
+  for (const command of ["status", "verify"]) {
+    const damaged = await app.cli(command, "--db", "held.db");
+    expect(damaged).toMatchObject({ code: 2, output: expect.stringContaining("got database disk image is malformed") });
+    expect(damaged.output).toContain("hint  the file is damaged: restore a backup");
+  }
+  app.write("drizzle.config.ts", CONFIG.replace("app.db", "migrations"));
+  for (const command of ["check", "status"]) {
+    const folder = "error dbCredentials.url: expected a database file, got a folder at ";
+    expect(await app.cli(command)).toMatchObject({ code: 2, output: expect.stringContaining(folder) });
+  }
+});
+
+test("a command line that is not understood is no drift to check, and no problem to verify and status", async () => {
+  for (const command of ["check", "status", "verify"]) {
+    const told = { code: 2, output: expect.stringContaining("error: unknown option '--nonsense'") };
+    expect(await app.cli(command, "--nonsense")).toMatchObject(told);
+    expect(await app.cli(command, "--help")).toMatchObject({ code: 0 });
+  }
+  expect(await app.cli("check", "docs_search")).toMatchObject({ code: 2 });
+  expect(await app.cli("rebuild", "--nonsense")).toMatchObject({ code: 1 });
+});
+
 test("an unknown flag goes to drizzle-kit, and what it says of it is the error", async () => {
   expect(await failure("--nonsense")).toMatch(/nonsense[\s\S]*error drizzle-kit/);
 });
@@ -155,4 +190,15 @@ test("without drizzle-kit in the project the error says how to get it", async ()
   bare.remove();
   expect(code).toBe(1);
   expect(output).toContain("hint  npm install --save-dev drizzle-kit");
+});
+
+test("a remote database without @libsql/client is told in a sentence", async () => {
+  rmSync(join(app.root, "node_modules/@libsql/client"));
+  app.write("drizzle.config.ts", CONFIG.replace("app.db", "libsql://example.invalid"));
+  const { code, output } = await app.cli("status");
+  expect(code).toBe(2);
+  expect(output).toContain(
+    "error libsql://example.invalid: expected a database that @libsql/client opens, got Cannot find",
+  );
+  expect(output).toContain("hint  name a local file with --db, or npm install @libsql/client");
 });

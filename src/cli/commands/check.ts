@@ -11,7 +11,7 @@ import { openFile, openMemory } from "../database.ts";
 import { databaseFile, unreadable } from "../database-file.ts";
 import { loadDeclarations } from "../declarations.ts";
 import { readMigrations } from "../migrations/folder.ts";
-import { reportError, warnSkipped } from "../report.ts";
+import { exitingWith, reportError, warnSkipped } from "../report.ts";
 import { isShutOut } from "../tables-filter.ts";
 
 /** Where something was found out of step, and what to do about it. */
@@ -46,7 +46,7 @@ function hintFor(where: Finding["where"], codes: ReadonlySet<Finding["code"]>): 
 
 /** `drizzle-vector check`: schema against migrations against a database. Exits 0 in step, 1 with drift, 2 could not tell. */
 export function checkCommand(): Command {
-  return new Command("check")
+  return exitingWith(2, new Command("check"))
     .description("compare schema, migrations and database; exits 0 in step, 1 drift, 2 could not tell")
     .option("--config <file>", "drizzle config file")
     .option("--db <file>", "database file to compare, instead of dbCredentials.url")

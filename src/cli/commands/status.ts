@@ -10,7 +10,8 @@ import { json, upkeepCommand } from "./upkeep.ts";
 export function statusCommand(): Command {
   return upkeepCommand({
     name: "status",
-    description: "show rows, log, bytes and problems of the search indexes in a database",
+    description:
+      "show rows, log, bytes and problems of the search indexes in a database; exits 0 well, 1 problems, 2 could not tell",
     readonly: true,
     failure: 2,
     async run(db, indexes, options) {

@@ -2,9 +2,11 @@ import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError } from "commander";
 import { installedIn } from "../../change/attachment.ts";
 import { type DbLike, driverOf } from "../../driver/driver.ts";
+import { DrizzleVectorError } from "../../errors.ts";
 import type { LongWorkOptions } from "../../maintenance/slices.ts";
 import { connect } from "../connect.ts";
-import { reportError } from "../report.ts";
+import { sqliteErrorIn, unreadable } from "../database-file.ts";
+import { exitingWith, reportError } from "../report.ts";
 
 /** The options that `status`, `verify` and `rebuild` share. */
 export interface UpkeepOptions {
@@ -32,7 +34,7 @@ export function upkeepCommand<TOptions extends UpkeepOptions = UpkeepOptions>({
   failure,
   run,
 }: Upkeep<TOptions>): Command {
-  return new Command(name)
+  return exitingWith(failure, new Command(name))
     .description(description)
     .argument("[index...]", "names of search indexes; all where none is given")
     .option("--config <file>", "drizzle config file")
@@ -41,11 +43,14 @@ export function upkeepCommand<TOptions extends UpkeepOptions = UpkeepOptions>({
     .action(async (named: string[], options: TOptions) => {
       try {
         const isReadOnly = typeof readonly === "boolean" ? readonly : readonly(options);
-        const { db, close } = await connect({ ...options, readonly: isReadOnly });
+        const { db, place, close } = await connect({ ...options, readonly: isReadOnly });
         try {
           const indexes = named.length > 0 ? named : await recorded(db);
           if (indexes.length === 0 && !options.json) console.log("No search index in this database");
           process.exitCode = await run(db, indexes, options, named.length > 0);
+        } catch (error) {
+          const isTold = error instanceof DrizzleVectorError;
+          throw !isTold && sqliteErrorIn(error) ? unreadable(place, error) : error;
         } finally {
           close();
         }
@@ -61,6 +66,9 @@ async function recorded(db: DbLike): Promise<string[]> {
   return indexes.filter(({ record }) => record !== undefined).map(({ name }) => name);
 }
 
+/** Columns of a terminal that the numbers beside a bar take at most. */
+const BAR_TEXT = 44;
+
 /** Does long work under a bar on stderr, where that is a terminal. */
 export async function withProgress<T>(
   title: string,
@@ -69,7 +77,10 @@ export async function withProgress<T>(
 ): Promise<T> {
   const bar = new SingleBar({
     format: `${title} {bar} {percentage}% of {total} ${unit}, {eta_formatted} left`,
-    hideCursor: true,
+    // What a signal would leave behind in the terminal: a hidden cursor, and lines that are cut instead of wrapped.
+    hideCursor: false,
+    linewrap: true,
+    barsize: Math.max(4, Math.min(40, (process.stderr.columns ?? 80) - title.length - BAR_TEXT)),
     clearOnComplete: true,
   });
   let isStarted = false;

@@ -11,7 +11,8 @@ interface VerifyCommandOptions extends UpkeepOptions {
 export function verifyCommand(): Command {
   return upkeepCommand<VerifyCommandOptions>({
     name: "verify",
-    description: "compare search indexes with their tables, both ways; reads only",
+    description:
+      "compare search indexes with their tables, both ways; reads only; exits 0 equal, 1 problems, 2 could not tell",
     readonly: true,
     failure: 2,
     async run(db, indexes, options) {
@@ -25,15 +26,23 @@ export function verifyCommand(): Command {
       else for (const result of results) print(result);
       return results.every(({ ok }) => ok) ? 0 : 1;
     },
-  }).option("--recall-queries <rows>", "rows that recall is measured with, 0 for none (default: 100)", numberArgument);
+  }).option(
+    "--recall-queries <rows>",
+    "rows that recall is measured with, 0 for none (default: 100; 20 for exact: false)",
+    numberArgument,
+  );
 }
 
 function print({ index, ok, problems, rows, recall, ms }: VerifyResult): void {
   const seconds = (ms / 1000).toFixed(1);
   const verdict = ok ? pc.green("ok") : pc.red(`${problems.length} problem${problems.length === 1 ? "" : "s"}`);
   console.log(`${index}: ${verdict}, ${rows.toLocaleString("en-US")} rows compared in ${seconds} s`);
-  for (const { column, asked, measured, p5, queries } of recall) {
-    if (measured === null) continue;
+  for (const { column, asked, measured, p5, queries, limit, reason } of recall) {
+    if (measured === null) {
+      // A small table is no news; a large one of which few rows have a vector is.
+      if (rows > limit) console.log(`${pc.dim("-")} column ${column}: recall was not measured: ${reason}`);
+      continue;
+    }
     const found = `recall ${measured.toFixed(3)} where ${asked} is asked for`;
     console.log(
       `${pc.dim("-")} column ${column}: ${found} (${queries} rows as queries, nineteen of twenty find ${p5!.toFixed(2)} or more)`,
