@@ -92,22 +92,32 @@ const SAMPLE_MET = 8;
 /** Ids between which rows may lie, both included. */
 type Gap = readonly [from: bigint, to: bigint];
 
-/** About `count` places at even distances in gaps, and where what belongs to each ends. */
+/** A number 0..1 for each place, spread evenly and of no period: rows that alternate, as two languages do, are all met. */
+const turn = (n: number) => (n * 0.6180339887498949) % 1;
+
+/** About `count` places that fill gaps, at distances that vary about one mean, and where what belongs to each ends. */
 function placesIn(gaps: readonly Gap[], count: number): Gap[] {
   const length = gaps.reduce((sum, [from, to]) => sum + (to - from + 1n), 0n);
   const distance = length / BigInt(count) + 1n;
   return gaps.flatMap(([from, to]) => {
+    const startOf = (n: number) =>
+      from + BigInt(n) * distance + ((BigInt(Math.floor(turn(n) * 2 ** 32)) * distance) >> 32n);
     const places: Gap[] = [];
-    for (let at = from; at <= to; at += distance) {
-      const end = at + distance - 1n;
-      places.push([at, end < to ? end : to]);
+    for (let n = 0; startOf(n) <= to; n++) {
+      const end = startOf(n + 1) - 1n;
+      places.push([startOf(n), end < to ? end : to]);
     }
     return places;
   });
 }
 
+/** `count` of at least as many, one from each of as many equal parts. */
 function everySoMany<T>(all: readonly T[], count: number): T[] {
-  return Array.from({ length: count }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / count)]!);
+  const startOf = (i: number) => Math.floor((i * all.length) / count);
+  return Array.from({ length: count }, (_, i) => {
+    const start = startOf(i);
+    return all[start + Math.floor(turn(i + 1) * (startOf(i + 1) - start))]!;
+  });
 }
 
 /** The statements that read a column's vectors by our ids. */
@@ -162,7 +172,7 @@ export class ColumnReader {
 
   /**
    * Vectors from all over the table, no row twice: `count` of them, or those of all rows where they are fewer. Of a small table
-   * every so many rows; of a larger one those at even distances of ids. Where a few ids lie far from all others, and most of
+   * every so many rows; of a larger one those at places all over the ids. Where a few ids lie far from all others, and most of
    * those places lead to the same rows, what lies between the rows found is looked through again: so it takes some thousand
    * look-ups, whatever the size of the table and its ids, and the same rows give the same sample.
    */

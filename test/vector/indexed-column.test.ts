@@ -54,6 +54,15 @@ describe("a sample of a column", () => {
     for (let i = 1; i < places.length; i++) expect(places[i]! - places[i - 1]!).toBeLessThan(40);
   });
 
+  test.each([128, 1000])("of %i rows that alternate, as two languages do, it has both kinds", (rows) => {
+    const app = new App({ rows });
+    const odd = app.first.client.prepare("SELECT lower(hex(v)) FROM t WHERE id % 2").pluck().all() as string[];
+    const sample = sampleOf(app);
+    const share = sample.filter((hex) => odd.includes(hex)).length / sample.length;
+    expect(share).toBeGreaterThan(0.35);
+    expect(share).toBeLessThan(0.65);
+  });
+
   test("of few rows has all of them, of none none", () => {
     expect(sampleOf(new App({ rows: 50 }))).toHaveLength(50);
     const app = new App({ rows: 10 });
