@@ -138,8 +138,17 @@ function planIndex(definition: IndexDefinition, installed: Installed, options: I
     return update(definition, installed, { ...options, found, isTextBroken: problems.length > 0 });
   }
   const made = creation(definition, installed, options);
-  const reasons = problems.map(({ message }) => message).join("; ");
-  return { ...made, before: dropStatements(found.name), changes: [`recreate index ${definition.name}: ${reasons}`] };
+  const changes = [`recreate index ${definition.name}: ${reasonsOf(problems)}`];
+  return { ...made, before: dropStatements(found.name), changes };
+}
+
+/** The problems in one line; a table that was made anew has lost a dozen triggers, which are counted then. */
+function reasonsOf(problems: readonly Problem[]): string {
+  const isLost = ({ code, message }: Problem) => code === "OBJECT_MISSING" && message.startsWith("trigger ");
+  const lost = problems.filter(isLost);
+  if (lost.length < 4) return problems.map(({ message }) => message).join("; ");
+  const others = problems.filter((problem) => !isLost(problem)).map(({ message }) => message);
+  return [`${lost.length} triggers are missing, as after a table is made anew`, ...others].join("; ");
 }
 
 function creation(definition: IndexDefinition, installed: Installed, { managed, deferText }: IndexOptions): Plan {
