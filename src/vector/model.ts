@@ -42,6 +42,8 @@ const QUERIES = 48;
 const SECOND_LOOK_BYTES = 1000;
 /** A rotation has to save this share of the bytes. */
 const GAIN_MIN = 0.25;
+/** Share of the queries that may be alone of their kind in the sample, and are not asked whether it does. */
+const ALONE = 0.25;
 /** Columns of the centre that are sorted in one step. */
 const STEP_COLUMNS = 64;
 
@@ -166,7 +168,9 @@ function* orthonormalised(vectors: Float64Array[]): Breathing<Float64Array[]> {
 
 /**
  * How many axes make the cheapest head, or 0 where reading whole rows is as cheap. Rows of the sample are queries; the nearest
- * other row stands for the k-th nearest of all: as it is with one row in `SAMPLE_ROWS` wanted.
+ * other row stands for the k-th nearest of all: as it is with one row in `SAMPLE_ROWS` wanted. A row of a small cluster may have none
+ * of its kind in the sample, and leaves almost all rows in doubt there as it never does in the table: by how many there are, such
+ * data would have a head, or have none, by chance.
  */
 function* headSize(
   centred: Matrix,
@@ -195,10 +199,11 @@ function* headSize(
     if ((i + 1) % step === 0) yield;
   }
   const offsets = squares.map((square) => (metric === "l2" ? -square / 2 : 0));
-  const left = new Int32Array(count / HEAD_STEP);
+  const sizes = count / HEAD_STEP;
+  const left = queries.map(() => new Int32Array(sizes));
   for (const [n, row] of queries.entries()) {
     const query = asked[n]!;
-    countLeft(left, {
+    countLeft(left[n]!, {
       row,
       queryHead: queryHeads.subarray(n * count, (n + 1) * count),
       squareOfQuery: dot(query, query),
@@ -209,17 +214,19 @@ function* headSize(
     });
     yield;
   }
+  /** Bytes to be read a row, for the queries that leave the fewest rows in doubt. */
+  const bytesOf = (size: number, most: number) => {
+    const counts = left.map((of) => of[size]!).sort((a, b) => a - b);
+    const share = counts.slice(0, most).reduce((sum, rowsLeft) => sum + rowsLeft, 0) / (rows * most);
+    const head = (size + 1) * HEAD_STEP;
+    return head + share * (columns - head + SECOND_LOOK_BYTES);
+  };
   let best = 0;
-  let least = columns * (1 - GAIN_MIN);
-  for (let head = HEAD_STEP; head <= count; head += HEAD_STEP) {
-    const share = left[head / HEAD_STEP - 1]! / (rows * QUERIES);
-    const bytes = head + share * (columns - head + SECOND_LOOK_BYTES);
-    if (bytes < least) {
-      least = bytes;
-      best = head;
-    }
+  for (let size = 1; size < sizes; size++) {
+    if (bytesOf(size, QUERIES) < bytesOf(best, QUERIES)) best = size;
   }
-  return best;
+  const isWorthIt = bytesOf(best, QUERIES * (1 - ALONE)) < columns * (1 - GAIN_MIN);
+  return isWorthIt ? (best + 1) * HEAD_STEP : 0;
 }
 
 interface Asked {

@@ -55,6 +55,17 @@ describe.each(["cosine", "l2", "dot"] as const)("a model by %s", (metric) => {
     expect(readModel(model, DIMENSIONS)!.reflectors).toHaveLength(0);
   });
 
+  test("of small clusters has a head, though a fifth of the rows are alone of their kind in the sample", () => {
+    const random = seeded(6);
+    const centres = Array.from({ length: 800 }, () => Float32Array.from({ length: 384 }, () => gaussian(random)));
+    let row = 0;
+    // Every fifth row has a cluster of its own, the others share 390.
+    const clusterOf = (n: number) => (n % 5 === 0 ? 390 + n / 5 : n % 390);
+    const make = () => centres[clusterOf(row++)]!.map((value) => value + 0.5 * gaussian(random));
+    const model = fitModel({ element: "float32", dimensions: 384 }, metric, sampleOf(make));
+    expect(readModel(model, 384)!.reflectors.length).toBeGreaterThan(0);
+  });
+
   test("of equal rows, of zeros, of few rows and of none is a centre", () => {
     const make = compact(seeded(3));
     const same = make();
