@@ -1,6 +1,7 @@
 import { installedIn } from "../change/attachment.ts";
+import { vectorBytes } from "../codec/codec.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Row, type Steps } from "../driver/driver.ts";
-import { hashOf, type IndexDefinition } from "../migration/definition.ts";
+import { hashOf, type IndexDefinition, type VectorDefinition } from "../migration/definition.ts";
 import {
   damagedRecord,
   findIndex,
@@ -86,6 +87,11 @@ export interface VectorStatus {
   drift: VectorDrift | null;
   /** What would help, and why; null where nothing has to be done. */
   advice: DriftAdvice | null;
+  /**
+   * Rows whose stored bytes are not of the column's length, as those that an embedding model of other dimensions has left: `nearest`
+   * does not find them. Null where the index has problems.
+   */
+  skipped: number | null;
   /** The `recall` of queries that name none, as `tune` or `storeRecall` has stored it; null: 1, exact. */
   recall: number | null;
 }
@@ -93,9 +99,9 @@ export interface VectorStatus {
 /**
  * Tells how search indexes stand: rows and texts, what is pending, the log's length, bytes on disk, what
  * vectors have on disk and in memory, and whether triggers and
- * tables are as they should be; what has changed since codes were written, and what helps. Reads only. Counts the table's rows, reads
- * the pages of the index's own tables and up to 256 vectors a column, so it takes about as long as a `count(*)` over both; `verify`
- * compares what is in them.
+ * tables are as they should be; what has changed since codes were written, and what helps. Reads only. Counts the table's rows, and
+ * those of them whose vectors have another length, reads the pages of the index's own tables and up to 256 vectors a column, so it
+ * takes about as long as a `count(*)` over both; `verify` compares what is in them.
  *
  * @param index - a declaration or a name; left out: every index that the database records, by name
  * @throws {IndexMissingError} when the database does not record the index
@@ -190,13 +196,21 @@ function* vectorsOf(
       column,
       ...(hasTables ? yield* storedStatus({ definition, column }, drifting) : NOTHING_STORED),
       resident: held ? { rows: held.size, bytes: held.bytes, streamed: held.streamed } : null,
+      skipped: table ? yield* countSkipped(table, vector) : null,
       recall: storedRecallIn(settings, vector)?.recall ?? null,
     });
   }
   return statuses;
 }
 
-type StoredStatus = Omit<VectorStatus, "column" | "resident" | "recall">;
+/** SQLite tells the length of a blob from the row's header, so that no vector is read. */
+function* countSkipped(table: TableFacts, { column, dimensions, element }: VectorDefinition): Steps<number> {
+  const vector = identifier(column);
+  const isVector = `typeof(${vector}) = 'blob' AND length(${vector}) = ${vectorBytes({ dimensions, element })}`;
+  return yield* count(`main.${identifier(table.name)} WHERE ${vector} IS NOT NULL AND NOT (${isVector})`);
+}
+
+type StoredStatus = Omit<VectorStatus, "column" | "resident" | "skipped" | "recall">;
 
 const NOTHING_STORED: StoredStatus = {
   generation: null,

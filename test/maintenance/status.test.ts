@@ -47,6 +47,7 @@ describe.each(DRIVERS)("on $name", ({ open }) => {
           resident: null,
           drift: null,
           advice: null,
+          skipped: 0,
           recall: null,
         },
       ],
@@ -84,6 +85,7 @@ test("tells what vectors have on disk and in memory", async () => {
     problem: null,
     resident: null,
     advice: null,
+    skipped: 0,
     recall: null,
   };
   const drift = { changed: 0, changedShare: 0, unfitted: 0, shift: 0 };
@@ -109,6 +111,21 @@ test("tells what vectors have on disk and in memory", async () => {
   expect(vector()).toMatchObject({ rows: null, segments: null, problem: "part 0 of generation 6 is no chunk" });
   client.exec("DROP TABLE _dv_docs_search_chunks");
   expect(vector()).toMatchObject({ generation: null, problem: null });
+});
+
+test("counts the rows whose values are of another length than the column's vectors, which nearest does not find", () => {
+  const { client, db } = open();
+  const skipped = () => (status(db, docsSearch) as any).vectors[0].skipped;
+  client.exec("UPDATE docs SET embedding = x'0000803f00000040'");
+  expect(skipped()).toBe(0);
+  client.exec("UPDATE docs SET embedding = x'0000803f0000004000004040' WHERE id = 1");
+  client.exec("UPDATE docs SET embedding = '12345678' WHERE id = 2");
+  expect(skipped()).toBe(2);
+  expect(status(db, docsSearch)).toMatchObject({ rows: 3, ok: true });
+  client.exec("UPDATE docs SET embedding = NULL WHERE id < 3");
+  expect(skipped()).toBe(0);
+  client.exec("ALTER TABLE docs RENAME COLUMN embedding TO other");
+  expect(skipped()).toBe(null);
 });
 
 test("a database without an index has none", () => {

@@ -129,6 +129,17 @@ test("a stored recall is shown by status, no drift to check, and taken away by t
   expect(JSON.parse(forgotten.output)).toEqual([{ index: "docs_search", column: "embedding", stored: null }]);
 });
 
+test("status says how many rows nearest does not find, as their vectors are those of another model", async () => {
+  const lines = async () => (await app.cli("status")).output.split("\n").filter((line) => line.includes("length"));
+  expect(await lines()).toEqual([]);
+  writeFromApp(app.database, "INSERT INTO docs (id, embedding) VALUES (901, x'0000803f'), (902, x'0000803f')");
+  const does = "of another length than the column's vectors, which nearest does not find; embed them again";
+  expect(await lines()).toEqual([`- docs_search, column embedding: 2 rows have values ${does}`]);
+  writeFromApp(app.database, "DELETE FROM docs WHERE id = 902");
+  expect(await lines()).toEqual([`- docs_search, column embedding: 1 row has a value ${does}`]);
+  writeFromApp(app.database, "DELETE FROM docs WHERE id = 901");
+});
+
 test.each([
   [["--store", "--forget"], "error: option '--forget' cannot be used with option '--store'"],
   [

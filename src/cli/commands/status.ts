@@ -28,9 +28,10 @@ function print(statuses: readonly IndexStatus[]): void {
   if (statuses.length === 0) return;
   console.log(table(statuses.map(rowOf)));
   for (const { problems, pending, index, vectors } of statuses) {
-    for (const { column, problem, advice, recall } of vectors) {
+    for (const { column, problem, advice, skipped, recall } of vectors) {
       const tell = (text: string) => console.log(`${pc.dim("-")} ${index}, column ${column}: ${text}`);
       if (problem) tell(`${problem}; it is written anew by itself`);
+      if (skipped) tell(`${skippedText(skipped)}; embed them again`);
       if (recall !== null) tell(`nearest goes by recall ${recall} where a query names none`);
       if (advice) tell(`${advice.reason}; ${advice.action} advised: \`drizzle-vector ${advice.action} ${index}\``);
     }
@@ -43,6 +44,11 @@ function print(statuses: readonly IndexStatus[]): void {
     else if (pending) console.log(`${pc.dim("hint")} \`drizzle-vector rebuild ${index}\` fills its text`);
   }
   for (const warning of statuses[0]!.sqlite.warnings) warn(warning);
+}
+
+function skippedText(skipped: number): string {
+  const rows = skipped === 1 ? "1 row has a value" : `${skipped.toLocaleString("en-US")} rows have values`;
+  return `${rows} of another length than the column's vectors, which nearest does not find`;
 }
 
 function rowOf(status: IndexStatus) {
