@@ -15,7 +15,8 @@ export function driftOf(wanted: readonly IndexDefinition[], installed: Installed
   const declared = wanted.flatMap((definition) => {
     const problems = problemsOf(definition, installed);
     const found = problems.map(({ code, message }) => ({ index: definition.name, code, message }));
-    return [...found, ...recordDrift(definition, installed)];
+    // Where the declaration differs, so do objects, because of it.
+    return [...recordDrift(definition, installed), ...found];
   });
   const left = installed.indexes
     .filter(({ name }) => !wanted.some((definition) => isSameName(definition.name, name)))

@@ -203,6 +203,19 @@ test("a declaration that differs from the record, and text that is pending", asy
   ]);
 });
 
+test("check tells a declaration that differs before the objects that differ because of it", () => {
+  const { client } = open();
+  const other = searchIndex("docs_search", docs, { text: { title: 1 } });
+  const [first, ...others] = driftOf([definitionOf(other)], installedIn(client)).filter(
+    ({ index }) => index === "docs_search",
+  );
+  expect(first).toMatchObject({
+    code: "DECLARATION_DIFFERS",
+    message: expect.stringMatching(/^index docs_search was made with /),
+  });
+  expect(new Set(others.map(({ code }) => code))).toContain("OBJECT_DIFFERS");
+});
+
 test("a record that was altered is told, whoever asks, and recorded anew by the declaration", async () => {
   const file = join(temporaryFolder(), "app.db");
   const { client, db } = open(file);
