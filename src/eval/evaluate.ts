@@ -1,5 +1,6 @@
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
+import { knownOptions } from "../query/options.ts";
 import { type DocumentId, hitAt, type Judgements, ndcgAt, recallAt, reciprocalRankAt } from "./measures.ts";
 
 /**
@@ -74,20 +75,11 @@ export async function evaluate<TQuery extends { readonly id: DocumentId }>(
   return { queries: rows.length, mean, rows };
 }
 
+const NAMING = { subject: "options", expected: "an object such as { k: 5 }", member: "an option of evaluate" };
+
 /** The `k` asked for. A misspelt option would leave its default without a word. */
 function cutoffsOf(options: unknown): readonly number[] {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidOptionError({
-      subject: "options",
-      expected: "an object such as { k: 5 }",
-      got: describe(options),
-    });
-  }
-  const unknown = Object.keys(options).find((name) => name !== "k");
-  if (unknown !== undefined) {
-    throw new InvalidOptionError({ subject: unknown, expected: "an option of evaluate: k", got: unknown });
-  }
-  const { k = 10 } = options as { k?: unknown };
+  const { k = 10 }: { k?: unknown } = knownOptions<EvaluateOptions>(options, NAMING, ["k"]);
   const cutoffs: unknown[] = Array.isArray(k) ? k : [k];
   const wrong = cutoffs.findIndex((cutoff) => !(Number.isInteger(cutoff) && (cutoff as number) > 0));
   if (cutoffs.length > 0 && wrong < 0) return cutoffs as number[];

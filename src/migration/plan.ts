@@ -1,4 +1,4 @@
-import { isSameName, namesOf } from "../schema/names.ts";
+import { isSameName, namesOf, ownerOf } from "../schema/names.ts";
 import { checkTogether, FORMAT_VERSION, type IndexDefinition } from "./definition.ts";
 import {
   findIndex,
@@ -144,7 +144,8 @@ function planIndex(definition: IndexDefinition, installed: Installed, options: I
 
 /** The problems in one line; a table that was made anew has lost a dozen triggers, which are counted then. */
 function reasonsOf(problems: readonly Problem[]): string {
-  const isLost = ({ code, message }: Problem) => code === "OBJECT_MISSING" && message.startsWith("trigger ");
+  const isLost = ({ code, object: name }: Problem) =>
+    code === "OBJECT_MISSING" && ownerOf({ type: "trigger", name }) !== undefined;
   const lost = problems.filter(isLost);
   if (lost.length < 4) return problems.map(({ message }) => message).join("; ");
   const others = problems.filter((problem) => !isLost(problem)).map(({ message }) => message);

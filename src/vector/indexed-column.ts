@@ -103,9 +103,10 @@ function placesIn(gaps: readonly Gap[], count: number): Gap[] {
     const startOf = (n: number) =>
       from + BigInt(n) * distance + ((BigInt(Math.floor(turn(n) * 2 ** 32)) * distance) >> 32n);
     const places: Gap[] = [];
-    for (let n = 0; startOf(n) <= to; n++) {
-      const end = startOf(n + 1) - 1n;
-      places.push([startOf(n), end < to ? end : to]);
+    for (let n = 1, at = from; at <= to; n++) {
+      const next = startOf(n);
+      places.push([at, next <= to ? next - 1n : to]);
+      at = next;
     }
     return places;
   });

@@ -221,10 +221,8 @@ function* headSize(
     const head = (size + 1) * HEAD_STEP;
     return head + share * (columns - head + SECOND_LOOK_BYTES);
   };
-  let best = 0;
-  for (let size = 1; size < sizes; size++) {
-    if (bytesOf(size, QUERIES) < bytesOf(best, QUERIES)) best = size;
-  }
+  const bytes = Array.from({ length: sizes }, (_, size) => bytesOf(size, QUERIES));
+  const best = bytes.indexOf(Math.min(...bytes));
   const isWorthIt = bytesOf(best, QUERIES * (1 - ALONE)) < columns * (1 - GAIN_MIN);
   return isWorthIt ? (best + 1) * HEAD_STEP : 0;
 }
