@@ -79,7 +79,7 @@ export function planMigration({ wanted, installed, next, deferText = false }: Pl
       return planIndex(definition, seen, { managed: "migrations", deferText });
     }),
   ];
-  return wrap(join(plans), installed, wanted.length);
+  return wrap(join(plans), state, wanted.length);
 }
 
 /** Drops every trigger of ours, and nothing else: for a trial run of statements that they stand in the way of. */
@@ -233,9 +233,13 @@ function join(plans: readonly Plan[]): Plan {
   };
 }
 
-/** Adds the registry where it is missing, and takes it away with the last index. */
+/**
+ * Adds the registry where it is missing, and takes it away with the last index. Where it is there nothing is said of it: a statement
+ * without anything to do only reads, and SQLite waits for the lock of a writer no more once a transaction has begun to read. A migration
+ * that begins so would fail at once beside an app that writes.
+ */
 function wrap(plan: Plan, { hasRegistry }: Installed, indexes: number): Plan {
-  const after = plan.after.length > 0 ? [CREATE_REGISTRY, ...plan.after] : plan.after;
+  const after = plan.after.length > 0 && !hasRegistry ? [CREATE_REGISTRY, ...plan.after] : plan.after;
   const isLast = indexes === 0 && hasRegistry;
   const changes = isLast && plan.changes.length === 0 ? [`drop the registry, which lists no index`] : plan.changes;
   return { ...plan, before: isLast ? [...plan.before, DROP_REGISTRY] : plan.before, after, changes };
