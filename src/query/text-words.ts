@@ -53,7 +53,7 @@ export class TextWords {
    * What becomes of the words, whatever the index has. A column of weight 0 is there for highlights only: its words neither find a row
    * nor count.
    */
-  asWritten(values: Values, known: Pick<MatchOptions, "unknown" | "tooCommon"> = {}): Match {
+  asWritten(values: Values, known: Pick<MatchOptions, "unknown" | "ends" | "tooCommon"> = {}): Match {
     const columns = this.#weights.flatMap((weight, i) => (weight > 0 ? [`c${i}`] : []));
     return matchOf(this.#text(values), {
       match: this.#match,
@@ -66,21 +66,38 @@ export class TextWords {
   }
 
   /**
-   * What becomes of the words by what the index knows: of names in code that no row has, their parts; of a long text, not the words
-   * that most rows have, which would cost the most and tell the least.
+   * What becomes of the words by what the index knows: of names in code that no row has, their parts; a last word in the midst of an
+   * ending with all of it, where more rows have that; of a long text, not the words that most rows have, which would cost the most
+   * and tell the least.
    */
   *match(values: Values): Steps<Match> {
-    const match = this.asWritten(values);
-    if (this.#match === "all") return match;
-    const names = match.terms.flatMap((term, at) => (partsOfName(term).length > 1 ? [{ term, at }] : []));
-    const rows = yield* this.#rowsOf(names.map(({ at }) => match.alone[at]!));
-    const unknown = new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
-    const inParts = unknown.size === 0 ? match : this.asWritten(values, { unknown });
-    if (inParts.terms.length <= FREE_TERMS) return inParts;
+    const written = this.asWritten(values);
+    const unknown = yield* this.#unknownNames(written);
+    const inParts = unknown.size === 0 ? written : this.asWritten(values, { unknown });
+    const ends = yield* this.#hasEnding(inParts);
+    const match = ends ? this.asWritten(values, { unknown, ends }) : inParts;
+    if (this.#match === "all" || match.terms.length <= FREE_TERMS) return match;
     const common = match.isCut
-      ? yield* this.#tooCommonOf(inParts)
-      : tooCommon(yield* this.#rowsOf(inParts.alone), COST_MAX);
-    return common.size === 0 ? inParts : this.asWritten(values, { unknown, tooCommon: common });
+      ? yield* this.#tooCommonOf(match)
+      : tooCommon(yield* this.#rowsOf(match.alone), COST_MAX);
+    return common.size === 0 ? match : this.asWritten(values, { unknown, ends, tooCommon: common });
+  }
+
+  /** Names in code that no row has; of `any` only. */
+  *#unknownNames({ terms, alone }: Match): Steps<Set<string>> {
+    if (this.#match === "all") return new Set();
+    const names = terms.flatMap((term, at) => (partsOfName(term).length > 1 ? [{ term, at }] : []));
+    const rows = yield* this.#rowsOf(names.map(({ at }) => alone[at]!));
+    return new Set(names.flatMap(({ term }, i) => (rows[i] === 0 ? [term] : [])));
+  }
+
+  /** Whether the last word is rather what it would be with the ending it seems to have begun. */
+  *#hasEnding({ unfinished }: Match): Steps<boolean> {
+    if (!unfinished) return false;
+    const [ended] = yield* this.#rowsOf([unfinished.ended]);
+    if (ended === 0) return false;
+    const [typed] = yield* this.#rowsOf([unfinished.typed]);
+    return ended! >= typed!;
   }
 
   /** The terms that are left out of a text that is too long to be read whole. */

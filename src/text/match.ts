@@ -1,5 +1,6 @@
 import { partsOfName } from "./name-parts.ts";
 import { beginningsOf, isUnspaced, trigramsOf } from "./trigrams.ts";
+import { endedAs } from "./unfinished.ts";
 import type { WordCharacters } from "./word-characters.ts";
 
 /** Most terms of a query that are used: the cost of FTS5 grows with the square of their number. */
@@ -25,6 +26,8 @@ export interface MatchOptions {
   readonly characters: WordCharacters;
   /** Names in code, as they stand in the text, that no row has: their parts are looked for. Of `any` only. */
   readonly unknown?: ReadonlySet<string> | undefined;
+  /** Whether the last word, if it may be the beginning of one, is also looked for with the ending it seems to have begun. */
+  readonly ends?: boolean | undefined;
   /** Places among the terms of an earlier match of the same text whose terms are in too many rows. */
   readonly tooCommon?: ReadonlySet<number> | undefined;
 }
@@ -39,6 +42,8 @@ export interface Match {
   readonly terms: readonly string[];
   /** Each of the terms alone as the right side of MATCH. */
   readonly alone: readonly string[];
+  /** The last word as the beginning of one and with an ending, as right sides of MATCH, where that may be another stem. */
+  readonly unfinished: { readonly typed: string; readonly ended: string } | undefined;
   /** How much of the terms are words or phrases, 0..1; the rest are mere beginnings of runs without spaces. */
   readonly wholeness: number;
   /** Words and phrases that a row must not have. */
@@ -82,6 +87,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
   const parts = new Terms(characters.foldsCase);
   const stopped = new Terms(characters.foldsCase);
   const excluded = new Terms(characters.foldsCase);
+  let unfinished: [typed: Term, ended: Term] | undefined;
   const drop = (piece: string, reason: Dropped["reason"]) => void dropped.push({ piece, reason });
 
   /** Adds a piece without what stands around it, or tells why not. */
@@ -92,7 +98,11 @@ export function matchOf(text: string, options: MatchOptions): Match {
     const term = isShortened ? [...inner].slice(0, CUT_TERM_MAX).join("") : inner;
     if (!characters.isWord.test(piece)) drop(piece, "no letter or digit");
     else if (characters.isTrigram && [...term].length < 3) drop(piece, "shorter than three characters");
-    else into.add(term, isPrefix);
+    else {
+      const ended = isPrefix && characters.isEnglish ? endedAs(term) : undefined;
+      if (ended && !ended.isSure) unfinished = [{ text: term, isPrefix }, ended.term];
+      into.add(term, isPrefix, ended && (ended.isSure || options.ends) ? ended.term : undefined);
+    }
   };
   const pieces = piecesOf(readable(text), characters);
   // A word in front of a phrase or an exclusion has been typed to its end.
@@ -145,8 +155,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
   });
   for (const { text: term } of unwanted.splice(TERMS_MAX)) drop(term, "more than 64 terms");
 
-  // A space is an implicit AND that ignores an empty phrase; the explicit AND would match nothing then.
-  const anywhere = used.length === 0 ? undefined : used.map(quoted).join(match === "any" ? " OR " : " ");
+  const anywhere = used.length === 0 ? undefined : match === "any" ? used.map(quoted).join(" OR ") : allOf(used);
   const not = unwanted.length === 0 ? undefined : unwanted.map(quoted).join(" OR ");
   const whole = anywhere === undefined || not === undefined ? anywhere : `(${anywhere}) NOT (${not})`;
   const inColumns = (query: string) => (columns ? `{${columns.join(" ")}} : (${query})` : query);
@@ -155,6 +164,7 @@ export function matchOf(text: string, options: MatchOptions): Match {
     expression: whole && inColumns(whole),
     anywhere,
     terms: texts(used),
+    unfinished: unfinished && { typed: inColumns(quoted(unfinished[0])), ended: inColumns(quoted(unfinished[1])) },
     wholeness: used.length === 0 ? 1 : used.filter((term) => !beginnings.has(term)).length / used.length,
     alone: used.map((term) => inColumns(quoted(term))),
     excluded: texts(unwanted),
@@ -223,13 +233,23 @@ function readable(text: string): string {
     .replace(/\p{Cs}/gu, "\uFFFD");
 }
 
-interface Term {
+export interface Term {
   readonly text: string;
   readonly isPrefix: boolean;
+  /** What does as well. */
+  readonly or?: Term | undefined;
 }
 
-function quoted({ text, isPrefix }: Term): string {
-  return `${phraseOf(text)}${isPrefix ? "*" : ""}`;
+function quoted({ text, isPrefix, or }: Term): string {
+  const term = `${phraseOf(text)}${isPrefix ? "*" : ""}`;
+  return or ? `(${term} OR ${quoted(or)})` : term;
+}
+
+/** A space is an implicit AND that ignores an empty phrase; the explicit AND, which parentheses need, would match nothing then. */
+function allOf(terms: readonly Term[]): string {
+  const plain = terms.filter((term) => !term.or).map(quoted);
+  const groups = terms.filter((term) => term.or).map(quoted);
+  return [...(plain.length === 0 ? [] : [plain.join(" ")]), ...groups].join(" AND ");
 }
 
 /** A text as a phrase of FTS5, in which nothing means more than itself. */
@@ -251,10 +271,9 @@ class Terms implements Iterable<Term> {
     return [...this].length;
   }
 
-  add(text: string, isPrefix = false): void {
+  add(text: string, isPrefix = false, or?: Term): void {
     const key = this.#key(text);
-    if (isPrefix) this.#terms.set(key, { text, isPrefix });
-    else if (!this.#terms.has(key)) this.#terms.set(key, { text, isPrefix });
+    if (isPrefix || !this.#terms.has(key)) this.#terms.set(key, { text, isPrefix, or });
   }
 
   /** Adds the first of each list, then the second of each, …: where there are too many, every word keeps some. */

@@ -95,6 +95,38 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
     );
   });
 
+  test.each(["simulation", "programming", "encryption", "analysis", "keyboard", "utilities", "powerful", "embedded"])(
+    "typed letter by letter, %s is never lost, though the index has its stem alone",
+    async (word) => {
+      const { db } = await filled(open, [
+        { id: 1, title: `late ${word}`, body: null, course: null },
+        { id: 2, title: "simulacra, key", body: "late", course: null },
+        ...OTHERS,
+      ]);
+      for (let length = 3; length <= word.length; length++) {
+        const typed = word.slice(0, length);
+        for (const match of ["any", "all"] as const) {
+          expect([typed, ...ids(await search(db, index, typed, { prefix: true, match }))]).toContain(1);
+          expect([typed, ...ids(await search(db, index, `late ${typed}`, { prefix: true, match }))]).toContain(1);
+        }
+      }
+    },
+  );
+
+  test("a word that begins as typed comes before one that only has the stem of an ending", async () => {
+    const { db } = await filled(open, [
+      { id: 1, title: "classic", body: null, course: null },
+      { id: 2, title: "classics", body: null, course: null },
+      { id: 3, title: "class", body: null, course: null },
+      ...OTHERS,
+    ]);
+    expect(ids(await search(db, index, "classi", { prefix: true }))).toEqual([1, 2]);
+    await db.insert(docs).values([4, 5].map((id) => ({ id, title: "classes" })));
+    expect(ids(await search(db, index, "classi", { prefix: true }))).toEqual([1, 2, 3, 4, 5]);
+    const { terms, match } = await search(db, index, "classi", { prefix: true }).explain();
+    expect([terms, match]).toEqual([["classi"], '{c0 c1} : (("classi"* OR "classing"))']);
+  });
+
   test("stop words: left out over porter unless told otherwise, one's own, none", async () => {
     const { db } = await filled(open, ROWS);
     const terms = async (options?: any) => (await search(db, index, "the pears and what", options).explain()).terms;

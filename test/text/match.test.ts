@@ -107,6 +107,39 @@ describe("prefix", () => {
     expect(match("join wi", { prefix: true, match: "all" }).expression).toBe('"join" "wi"*');
   });
 
+  test.each([
+    // What begins with the letters typed, whatever the stemmer makes of them.
+    ["to anal", false, '"to" OR "anal"*'],
+    ["to analy", false, '"to" OR ("analy"* OR "analyness"*)'],
+    ["Analys", false, '("Analys"* OR "Analyse"*)'],
+    // What has the stem of a longer word, if told to.
+    ["simulated", true, '"simulated"*'],
+    ["simula", false, '"simula"*'],
+    ["simula", true, '("simula"* OR "simulate")'],
+    ["simulati", true, '("simulati"* OR "simulating")'],
+    ["simulatio", true, '("simulatio"* OR "simulation")'],
+    ["simulation", true, '("simulation"* OR "simulational")'],
+    ["Powerfu?", true, '("Powerfu"* OR "Powerful")'],
+    ["stemm", true, '("stemm"* OR "stemming")'],
+    ["embedde", true, '("embedde"* OR "embedded")'],
+  ])("over English stems, %j (with its ending: %j)", (text, ends, expression) => {
+    expect(match(text, { prefix: true, tokenizer: "porter", ends }).expression).toBe(expression);
+    expect(match(text, { prefix: true, ends }).expression).not.toContain("(");
+  });
+
+  test("over English stems every word, and one of two forms of the last", () => {
+    const { expression, terms, unfinished } = match("still foo-simula", {
+      prefix: true,
+      match: "all",
+      tokenizer: "porter",
+      columns: ["c1"],
+      ends: true,
+    });
+    expect(expression).toBe('{c1} : ("still" AND ("foo-simula"* OR "foo-simulate"))');
+    expect(terms).toEqual(["still", "foo-simula"]);
+    expect(unfinished).toEqual({ typed: '{c1} : ("foo-simula"*)', ended: '{c1} : ("foo-simulate")' });
+  });
+
   test("does nothing over trigrams, which find any part of a word", () => {
     expect(match("join cou", { prefix: true, tokenizer: "trigram" }).expression).toBe('"join" OR "cou"');
   });
