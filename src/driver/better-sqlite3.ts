@@ -2,12 +2,12 @@ import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
 import { fillNursery } from "../kernel/free-bytes.ts";
 import type {
-  DbLike,
   Driver,
   QueryStep,
   Row,
   RowsStep,
   ScanStep,
+  Selecting,
   Session,
   Snapshot,
   Step,
@@ -35,13 +35,14 @@ interface Statement {
 }
 
 /** better-sqlite3 12 and newer, on both lines of Drizzle. Rows are streamed: memory does not grow with the table. */
-export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
+export function betterSqlite3(handleOn: (session: Session) => Selecting, session: Session): Driver<"sync"> {
+  const handle = handleOn(session);
   const client: Database = session.client;
 
   function answer(step: Step): unknown {
     if (step.type === "rows") return statement(step);
     if (step.type === "stream") return scan(step, step.sql, step.params);
-    if (step.type === "select") return step.prepare(db).all(step.values);
+    if (step.type === "select") return step.prepare(handle).all(step.values);
     const { sql, params } = logged(step);
     if (step.type === "query") return cached(client, sql).all(...params);
     return scan(step, sql, params);
@@ -55,7 +56,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
   }
 
   function logged(step: ScanStep | QueryStep): { sql: string; params: unknown[] } {
-    const { sql, params } = step.build(db).toSQL();
+    const { sql, params } = step.build(handle).toSQL();
     const filled = fillPlaceholders(params, step.values);
     session.logger?.logQuery(sql, filled);
     return { sql, params: filled };
@@ -82,6 +83,7 @@ export function betterSqlite3(db: DbLike, session: Session): Driver<"sync"> {
     name: "better-sqlite3",
     kind: "sync",
     connection: client,
+    handle,
     run,
     search: run,
     write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>

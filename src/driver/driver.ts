@@ -12,6 +12,9 @@ export interface DbLike {
   select(fields?: any): any;
 }
 
+/** What selects are built with: a database, a transaction, or the handle of a driver. */
+export type Selecting = Pick<DbLike, "select">;
+
 export type Kind = "sync" | "async";
 
 /** Whether a database answers at once or with promises. */
@@ -48,7 +51,7 @@ export interface Page {
 export interface ScanStep {
   readonly type: "scan";
   /** Builds the select. Given a page, it selects only that page, in key order. */
-  build(db: DbLike, page?: Page): SelectBuilder;
+  build(db: Selecting, page?: Page): SelectBuilder;
   /** Values of the placeholders in the select. */
   readonly values: Record<string, unknown>;
   readonly batchRows: number;
@@ -59,14 +62,14 @@ export interface ScanStep {
 /** A select that Drizzle runs, maps and logs. */
 export interface SelectStep {
   readonly type: "select";
-  prepare(db: DbLike): PreparedSelect;
+  prepare(db: Selecting): PreparedSelect;
   readonly values: Record<string, unknown>;
 }
 
 /** A select over the user's table whose rows are given as the driver gives them; logged. */
 export interface QueryStep {
   readonly type: "query";
-  build(db: DbLike): BuiltSelect;
+  build(db: Selecting): BuiltSelect;
   readonly values: Record<string, unknown>;
 }
 
@@ -104,6 +107,8 @@ export interface Driver<TKind extends Kind = Kind> {
   readonly kind: TKind;
   /** The driver's own connection: two handles on one connection share what hangs on it. */
   readonly connection: object;
+  /** Builds selects that run on this connection, or in this transaction, alone. */
+  readonly handle: Selecting;
   /**
    * Runs all steps in one read snapshot: the transaction that is open, or one of its own that is over when this returns.
    * Never takes a write lock.
@@ -158,19 +163,20 @@ export interface Session {
 export function driverOf(db: DbLike): Driver {
   const session = (db as { session?: Session } | null | undefined)?.session;
   const known = session && drivers.get(session);
-  if (known && known.db === db) return known.driver;
+  if (known) return known;
   const driver = newDriver(db, session);
-  drivers.set(session!, { db, driver });
+  drivers.set(session!, driver);
   return driver;
 }
 
-/** The drivers of sessions that have one: a handle on a database, or a transaction, has the same as long as it lives. */
-const drivers = new WeakMap<Session, { readonly db: DbLike; readonly driver: Driver }>();
+/** The drivers of sessions that have one. */
+const drivers = new WeakMap<Session, Driver>();
 
 function newDriver(db: DbLike, session: Session | undefined): Driver {
   const kind = (session?.constructor as { [entityKind]?: string } | undefined)?.[entityKind];
-  if (session && kind === "BetterSQLiteSession" && isAlive(session, "prepare")) return betterSqlite3(db, session);
-  if (session && kind === "LibSQLSession" && isAlive(session, "execute")) return libsql(db, session);
+  if (session && kind === "BetterSQLiteSession" && isAlive(session, "prepare"))
+    return betterSqlite3(handlesLike(db), session);
+  if (session && kind === "LibSQLSession" && isAlive(session, "execute")) return libsql(handlesLike(db), session);
   throw new UnsupportedDriverError({
     subject: "db",
     expected: "a Drizzle database or transaction on better-sqlite3 or libSQL",
@@ -178,6 +184,22 @@ function newDriver(db: DbLike, session: Session | undefined): Driver {
     hint: isOurs(kind)
       ? "A client that was posted to a worker thread is an empty object there: open one in each thread."
       : 'Use drizzle() of "drizzle-orm/better-sqlite3" or "drizzle-orm/libsql".',
+  });
+}
+
+/**
+ * Makes handles that select on a session. What is given as a database may be no more than a way to one: a proxy for that of the request
+ * under way, which may be over when the search runs, or `withReplicas` of Drizzle 0.x, which selects from any of several. So it is asked
+ * for a builder once, and all others are made like it.
+ */
+function handlesLike(db: DbLike): (session: Session) => Selecting & { readonly dialect: unknown } {
+  const builder: object = db.select();
+  const { dialect } = db as unknown as { dialect: unknown };
+  return (session) => ({
+    dialect,
+    select(fields?: unknown) {
+      return Object.assign(Object.create(Object.getPrototypeOf(builder)), builder, { fields, session, dialect });
+    },
   });
 }
 

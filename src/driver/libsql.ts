@@ -3,10 +3,10 @@ import { ConnectionBusyError } from "../errors.ts";
 import { eponymous } from "../migration/sql-text.ts";
 import type {
   BuiltSelect,
-  DbLike,
   Driver,
   Row,
   ScanStep,
+  Selecting,
   Session,
   Snapshot,
   Step,
@@ -36,28 +36,30 @@ interface Client extends Executor {
  * connection for one, and one process alone sees it, so there the steps run one after the other, those of `write` as well. There, and in
  * a transaction of the app's, what else the app has begun runs between two steps: a search that was disturbed is begun anew.
  */
-export function libsql(db: DbLike, session: Session): Driver<"async"> {
+export function libsql(handleOn: (session: Session) => Selecting, session: Session): Driver<"async"> {
+  const handle = handleOn(session);
   const client: Client = session.client;
 
   return {
     name: "libsql",
     kind: "async",
     connection: client,
+    handle,
     run: <T>(steps: (snapshot: Snapshot) => Steps<T>) => read(steps, (work) => work()),
     search: <T>(steps: (snapshot: Snapshot) => Steps<T>) => read(steps, undisturbed),
     bare: (sql) => clearly(() => inTurn(client, async () => rowsOf(await client.execute({ sql, args: [] })))),
     write: <T>(steps: (snapshot: Snapshot) => Steps<T>) =>
       clearly<T>(() => {
         if (session.tx) {
-          return inSavepoint(session.tx as Executor, (tx) => drive(steps({ isShared: true }), db, session, tx));
+          return inSavepoint(session.tx as Executor, (tx) => drive(steps({ isShared: true }), handle, session, tx));
         }
         return inTurn(client, async () => {
-          if (await isInMemory(client)) return drive(steps({ isShared: false }), db, session, client);
+          if (await isInMemory(client)) return drive(steps({ isShared: false }), handle, session, client);
           const transaction = await client.transaction("write");
           try {
             const value = await drive(
               steps({ isShared: false }),
-              overlay(db, session, transaction),
+              handleOn(boundTo(transaction, session)),
               session,
               transaction,
             );
@@ -78,14 +80,14 @@ export function libsql(db: DbLike, session: Session): Driver<"async"> {
   ): Promise<T> {
     return clearly<T>(() => {
       const { tx } = session as { tx?: Executor };
-      if (tx) return among(() => drive(steps({ isShared: true }), db, session, tx), tx);
+      if (tx) return among(() => drive(steps({ isShared: true }), handle, session, tx), tx);
       return inTurn(client, async () => {
         if (await isInMemory(client)) {
-          return among(() => drive(steps({ isShared: false }), db, session, client), client);
+          return among(() => drive(steps({ isShared: false }), handle, session, client), client);
         }
         const transaction = await client.transaction("read");
         try {
-          return await drive(steps({ isShared: false }), overlay(db, session, transaction), session, transaction);
+          return await drive(steps({ isShared: false }), handleOn(boundTo(transaction, session)), session, transaction);
         } finally {
           transaction.close();
         }
@@ -184,18 +186,17 @@ async function inSavepoint<T>(tx: Executor, work: (tx: Executor) => Promise<T>):
   }
 }
 
-/** The database handle with its session bound to a transaction, as Drizzle's own `db.transaction` makes it. */
-function overlay(db: DbLike, session: Session, tx: Transaction): DbLike {
-  const bound = Object.create(session, { tx: { value: tx } });
-  return Object.create(db, { session: { value: bound } });
+/** The session bound to a transaction, as Drizzle's own `db.transaction` makes it. */
+function boundTo(tx: Transaction, session: Session): Session {
+  return Object.create(session, { tx: { value: tx } });
 }
 
-async function drive<T>(steps: Steps<T>, db: DbLike, session: Session, executor: Executor): Promise<T> {
+async function drive<T>(steps: Steps<T>, handle: Selecting, session: Session, executor: Executor): Promise<T> {
   let next = steps.next();
   while (!next.done) {
     let value: unknown;
     try {
-      value = await answer(next.value, db, session, executor);
+      value = await answer(next.value, handle, session, executor);
     } catch (error) {
       next = steps.throw(error);
       continue;
@@ -205,12 +206,12 @@ async function drive<T>(steps: Steps<T>, db: DbLike, session: Session, executor:
   return next.value;
 }
 
-async function answer(step: Step, db: DbLike, session: Session, executor: Executor): Promise<unknown> {
+async function answer(step: Step, handle: Selecting, session: Session, executor: Executor): Promise<unknown> {
   if (step.type === "rows") return rowsOf(await executor.execute({ sql: step.sql, args: [...step.params] }));
-  if (step.type === "select") return step.prepare(db).all(step.values);
-  if (step.type === "scan") return scan(step, db, session, executor);
+  if (step.type === "select") return step.prepare(handle).all(step.values);
+  if (step.type === "scan") return scan(step, handle, session, executor);
   if (step.type === "stream") return stream(step, executor);
-  return rowsOf(await execute(step.build(db), step.values, session, executor));
+  return rowsOf(await execute(step.build(handle), step.values, session, executor));
 }
 
 function execute(builder: BuiltSelect, values: Record<string, unknown>, session: Session, executor: Executor) {
@@ -220,10 +221,10 @@ function execute(builder: BuiltSelect, values: Record<string, unknown>, session:
   return executor.execute({ sql, args });
 }
 
-async function scan(step: ScanStep, db: DbLike, session: Session, executor: Executor): Promise<void> {
+async function scan(step: ScanStep, handle: Selecting, session: Session, executor: Executor): Promise<void> {
   let after: Row | undefined;
   for (;;) {
-    const page = step.build(db, { after, rows: step.batchRows });
+    const page = step.build(handle, { after, rows: step.batchRows });
     const rows = rowsOf(await execute(page, step.values, session, executor));
     if (rows.length > 0) step.onRows(rows);
     if (rows.length < step.batchRows) return;

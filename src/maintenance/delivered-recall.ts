@@ -1,4 +1,4 @@
-import type { DbLike, Driver } from "../driver/driver.ts";
+import type { Driver } from "../driver/driver.ts";
 import { CodesMissingError, IndexDetachedError, TooFewRowsError } from "../errors.ts";
 import { type StoredRecall, storedRecallIn } from "../migration/settings.ts";
 import { LIMIT_DEFAULT } from "../query/options.ts";
@@ -25,7 +25,6 @@ export interface DeliveredRecall {
 }
 
 export interface DeliveredInput {
-  readonly db: DbLike;
   readonly driver: Driver;
   readonly target: Target;
   /** Rows to draw as queries; undefined: as many as take a moment. */
@@ -41,13 +40,7 @@ const ASKED_DEFAULT = { recall: 0.95, asked: 0.95 };
 const TOLERANCE = 0.01;
 
 /** Measures each vector column of an index; nothing where all answers are exact, as on an asynchronous driver. */
-export async function deliveredRecalls({
-  db,
-  driver,
-  target,
-  count,
-  signal,
-}: DeliveredInput): Promise<DeliveredRecall[]> {
+export async function deliveredRecalls({ driver, target, count, signal }: DeliveredInput): Promise<DeliveredRecall[]> {
   if (driver.kind === "async" || count === 0) return [];
   const { definition, record } = await driver.run(() => recordedIndex(target));
   const delivered: DeliveredRecall[] = [];
@@ -56,9 +49,7 @@ export async function deliveredRecalls({
     if (vector.element === "bit") continue;
     const stored = storedRecallIn(record.settings, vector) ?? ASKED_DEFAULT;
     const queries = count ?? (vector.exact ? QUERIES_DEFAULT : QUERIES_WITHOUT_CODES);
-    delivered.push(
-      await deliveredBy({ db, driver, definition, vector, limit: LIMIT_DEFAULT }, stored, queries, signal),
-    );
+    delivered.push(await deliveredBy({ driver, definition, vector, limit: LIMIT_DEFAULT }, stored, queries, signal));
   }
   return delivered;
 }

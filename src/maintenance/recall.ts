@@ -1,7 +1,7 @@
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { codecOf, vectorBytes } from "../codec/codec.ts";
-import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { CodesMissingError, IndexDetachedError, TooFewRowsError } from "../errors.ts";
 import { squaredNorm } from "../metric/reference.ts";
@@ -39,7 +39,6 @@ export interface Answered {
 
 /** What queries are measured on. */
 export interface Measured {
-  readonly db: DbLike;
   readonly driver: Driver;
   readonly definition: IndexDefinition;
   readonly vector: VectorDefinition;
@@ -162,8 +161,8 @@ export function* answerAll(
   { recalls, from }: { recalls: readonly number[]; from: number },
   snapshot: Snapshot,
 ): Steps<(Answered[] | undefined)[]> {
-  const { db, driver } = measured;
-  const input = { db, driver, values: {}, snapshot, isReadOnly: true };
+  const { driver } = measured;
+  const input = { driver, values: {}, snapshot, isReadOnly: true };
   const exact =
     queries.length > 1
       ? yield* findNearestMany(

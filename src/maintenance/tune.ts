@@ -142,7 +142,7 @@ export async function tuneNaming(
   if (asked.store) await driver.write(() => canStore(target, index, asked));
   const measured = await driver.run(function* (): Steps<Measured> {
     const { definition, vector } = yield* vectorOf(target, index, asked);
-    return { db, driver, definition, vector, limit: asked.limit };
+    return { driver, definition, vector, limit: asked.limit };
   });
   const { vector } = measured;
   const own = ownQueries(asked.queries, measured, nameOf);

@@ -77,7 +77,7 @@ export async function verify(db: DbLike, index: IndexOrName, options?: VerifyOpt
   await driver.run(() => checkKeysAndText(target, report));
   await compareCodes({ driver, target, report, signal });
   signal?.throwIfAborted();
-  const recall = await deliveredRecalls({ db, driver, target, count, signal });
+  const recall = await deliveredRecalls({ driver, target, count, signal });
   for (const delivered of recall) if (isTooLow(delivered)) report.add(recallProblem(delivered));
   const problems = report.problems();
   return {

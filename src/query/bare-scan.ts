@@ -1,6 +1,6 @@
 import { and, isNotNull, sql } from "drizzle-orm";
 import { vectorBytes } from "../codec/codec.ts";
-import type { DbLike, Page, Row, Steps } from "../driver/driver.ts";
+import type { Driver, Page, Row, Selecting, Steps } from "../driver/driver.ts";
 import { StoredDimensionsError } from "../errors.ts";
 import { type Scorer, scorerFor } from "../kernel/kernel.ts";
 import type { Found } from "./found.ts";
@@ -15,14 +15,13 @@ import type { Values } from "./search-query.ts";
  *
  * @param requests - at least one; they differ in their queries alone
  */
-export function* bareScan(
-  requests: readonly NearestRequest[],
-  { db, values, isRounded }: BareScanInput,
-): Steps<Found[]> {
+export function* bareScan(requests: readonly NearestRequest[], { driver, values }: BareScanInput): Steps<Found[]> {
   const start = performance.now();
   const first = requests[0]!;
   const { offset, limit, maxDistance } = first;
-  const sql = scanSelect(first, db).toSQL().sql;
+  // A client that answers with promises reads integers as numbers, and would round large ones. Such are read in pages.
+  const isRounded = driver.kind === "async";
+  const sql = scanSelect(first, driver.handle).toSQL().sql;
   const collations = limit === 0 ? [] : yield* first.collations();
   const scorings = requests.map((request): Scoring => {
     const scorer = scorerFor({ shape: request.shape, metric: request.metric, query: request.query(values) });
@@ -68,17 +67,15 @@ export function* bareScan(
 }
 
 interface BareScanInput {
-  readonly db: DbLike;
+  readonly driver: Driver;
   readonly values: Values;
-  /** Whether the client reads integers as numbers, and would round large ones. Such are read in pages. */
-  readonly isRounded: boolean;
 }
 
 /**
  * The select over all vectors, or over one page of them in key order. Nothing is behind a NULL: of keys of text, where SQLite allows many, the
  * pages leave those out.
  */
-function scanSelect(request: NearestRequest, db: DbLike, page?: Page) {
+function scanSelect(request: NearestRequest, db: Selecting, page?: Page) {
   const { keyed, column, where } = request;
   const { key, table } = keyed;
   const fields = Object.fromEntries(

@@ -1,5 +1,5 @@
 import type { Attachment } from "../change/attachment.ts";
-import type { DbLike, Driver, Steps } from "../driver/driver.ts";
+import type { Driver, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
 import { distrust } from "../vector/distrust.ts";
@@ -25,7 +25,6 @@ const HEAD_RATIO = 1.5;
 export interface CertifiedInput {
   readonly request: NearestRequest;
   readonly driver: Driver;
-  readonly db: DbLike;
   readonly attachment: Attachment;
   readonly values: Values;
   readonly together: SearchesTogether;
@@ -67,7 +66,7 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
 
 /** @param isChecked - whether codes on disk that are not kept in memory are looked at first */
 function* scanCodes(
-  { request, driver, db, values, together, n, recall, isReadOnly }: CertifiedInput,
+  { request, driver, values, together, n, recall, isReadOnly }: CertifiedInput,
   { column, sql }: Searched,
   isChecked: boolean,
 ): Steps<Found | Refusal> {
@@ -99,7 +98,7 @@ function* scanCodes(
   try {
     if (isLikelyEnough) yield* withoutPause(loadBits(connection, column, codes, budgetBytes));
     const ready = performance.now();
-    const matching = request.where ? new Matching({ request, driver, db, values, column }) : undefined;
+    const matching = request.where ? new Matching({ request, driver, values, column }) : undefined;
     const answer = yield* isLikelyEnough ? likely(base, matching, recall) : certified(base, matching);
     if ("refusal" in answer) return answer;
     const { plan, rescoring, scanMs, size, skipped, scanBytes, inDoubt } = answer;

@@ -1,6 +1,6 @@
 import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
-import type { DbLike, PreparedSelect, Row, SelectBuilder, SelectStep } from "../driver/driver.ts";
+import type { PreparedSelect, Row, SelectBuilder, Selecting, SelectStep } from "../driver/driver.ts";
 import { InvalidOptionError, UnsupportedKeyError } from "../errors.ts";
 import { JSON_EACH } from "../migration/sql-text.ts";
 import { configOf } from "../schema/vector-column.ts";
@@ -96,14 +96,19 @@ function isField(value: unknown): boolean {
  * SQL: `select … from "docs" inner join (select "key" as "_dv_rank", "value" as "_dv_key" from "_dv".json_each(?)) "_dv_hit"
  * on "docs"."id" = "_dv_hit"."_dv_key" order by "_dv_hit"."_dv_rank"`
  */
-export function hitsSelect(db: DbLike, keyed: KeyedTable, fields: Fields, candidates: readonly Keyed[]): SelectBuilder {
+export function hitsSelect(
+  db: Selecting,
+  keyed: KeyedTable,
+  fields: Fields,
+  candidates: readonly Keyed[],
+): SelectBuilder {
   const builder = keyedSelect(db, keyed, fields, candidates).orderBy(sql`"_dv_hit"."_dv_rank"`);
   // A cache of Drizzle's could outlive the rows; it is skipped where there is one.
   return builder.$withCache?.(false) ?? builder;
 }
 
 /** The same in any order. The rank, from 0, tells which is which. */
-export function keyedSelect(db: DbLike, { table, key }: KeyedTable, fields: Fields, candidates: readonly Keyed[]) {
+export function keyedSelect(db: Selecting, { table, key }: KeyedTable, fields: Fields, candidates: readonly Keyed[]) {
   const hits = sql`(select "key" as "_dv_rank", "value" as "_dv_key" from ${sql.raw(JSON_EACH)}(${sql.placeholder(KEYS)})) "_dv_hit"`;
   const keys = candidates.map((candidate) => candidate.key);
   const on = sql.join(
@@ -131,10 +136,15 @@ export function fetchStep(table: KeyedTable, fields: Fields, candidates: readonl
 }
 
 /** Selects that Drizzle has built: for the same fields, on the same handle, with keys of the same form. */
-const prepared = new WeakMap<Fields, WeakMap<DbLike, Map<string, PreparedSelect>>>();
+const prepared = new WeakMap<Fields, WeakMap<Selecting, Map<string, PreparedSelect>>>();
 
 /** The select of hits; built by Drizzle once, which takes longer than to run it. */
-function preparedSelect(db: DbLike, table: KeyedTable, fields: Fields, candidates: readonly Keyed[]): PreparedSelect {
+function preparedSelect(
+  db: Selecting,
+  table: KeyedTable,
+  fields: Fields,
+  candidates: readonly Keyed[],
+): PreparedSelect {
   const handles = prepared.get(fields) ?? new WeakMap();
   prepared.set(fields, handles);
   const selects: Map<string, PreparedSelect> = handles.get(db) ?? new Map();

@@ -1,6 +1,6 @@
 import { type Attachment, attachmentOfVector, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { report, reportOnce, threadsOf } from "../driver/events.ts";
 import { columnName } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
@@ -32,7 +32,7 @@ export function* findNearestMany(
   input: FindInput,
   onFound?: OnFound,
 ): Steps<Chosen[]> {
-  const { db, driver, values, isReadOnly = false } = input;
+  const { driver, values, isReadOnly = false } = input;
   if (requests.length === 0) return [];
   const attachment = yield* indexOf(requests[0]!, input);
   const together: SearchesTogether = new Together(requests, values, threadsOf(driver.connection));
@@ -45,7 +45,7 @@ export function* findNearestMany(
     for (const [n, request] of requests.entries()) {
       const one = isWithin
         ? { index: attachment?.name ?? null, recall, fallback: "a search of this connection is under way" }
-        : yield* fromCodes({ request, driver, db, values, together, n, recall, isReadOnly }, attachment);
+        : yield* fromCodes({ request, driver, values, together, n, recall, isReadOnly }, attachment);
       chosen.push(one);
       if (onFound && !isBare(one)) yield* onFound(n, one);
     }
@@ -54,7 +54,7 @@ export function* findNearestMany(
     if (!isWithin) searching.delete(connection);
   }
   const bare = requests.filter((_, i) => isBare(chosen[i]!));
-  const read = bare.length === 0 ? [] : yield* bareScan(bare, { db, values, isRounded: driver.kind === "async" });
+  const read = bare.length === 0 ? [] : yield* bareScan(bare, { driver, values });
   const all: Chosen[] = [];
   for (const [n, one] of chosen.entries()) {
     if (!isBare(one)) {
@@ -89,7 +89,7 @@ function* fromCodes(
   input: Omit<CertifiedInput, "attachment">,
   attachment: Attachment | undefined,
 ): Steps<Chosen | Unanswered> {
-  const { request, driver, db, values, together, n, recall, isReadOnly } = input;
+  const { request, driver, values, together, n, recall, isReadOnly } = input;
   const index = attachment?.name ?? null;
   // A query of no rows reads none.
   if (!attachment || request.limit === 0) return { index, recall, fallback: null };
@@ -106,7 +106,7 @@ function* fromCodes(
   }
   // An asynchronous driver hands out its connection between two steps: codes that several searches share need one at a time.
   if (driver.kind === "async") return { index, recall, fallback: null };
-  const found = yield* certifiedScan({ request, driver, db, values, together, n, recall, isReadOnly, attachment });
+  const found = yield* certifiedScan({ request, driver, values, together, n, recall, isReadOnly, attachment });
   // To spread so many fields takes 2 µs, to add three a twentieth.
   if (!("refusal" in found)) return Object.assign(found, { index, recall, fallback: null });
   if (found.isFault) {
@@ -121,7 +121,6 @@ function* fromCodes(
 }
 
 export interface FindInput {
-  readonly db: DbLike;
   readonly driver: Driver;
   readonly values: Values;
   readonly snapshot: Snapshot;
@@ -142,20 +141,22 @@ export interface Chosen extends Found {
 /** The index a column belongs to, if any. */
 function* indexOf(
   { column, keyed }: NearestRequest,
-  { db, driver, snapshot }: Omit<FindInput, "values">,
+  { driver, snapshot }: Omit<FindInput, "values">,
 ): Steps<Attachment | undefined> {
   const attachments = yield* attachmentsOf(driver, snapshot);
-  return attachmentOfVector(attachments, keyed.name, columnName(column, casingOf(db)));
+  return attachmentOfVector(attachments, keyed.name, columnName(column, casingOf(driver.handle)));
 }
 
 /** The recall of a query: what it names, else what is stored. An asynchronous driver answers exactly, whatever is asked for. */
 function* recallOf(
   { recall, column }: NearestRequest,
-  { db, driver }: FindInput,
+  { driver }: FindInput,
   attachment: Attachment | undefined,
 ): Steps<number> {
   if (recall !== undefined) return recall;
-  return attachment && driver.kind === "sync" ? yield* storedRecall(attachment, columnName(column, casingOf(db))) : 1;
+  return attachment && driver.kind === "sync"
+    ? yield* storedRecall(attachment, columnName(column, casingOf(driver.handle)))
+    : 1;
 }
 
 /**

@@ -2,7 +2,7 @@ import { Column, getTableName, is, type SQL, Subquery, sql } from "drizzle-orm";
 import { SelectionProxyHandler } from "drizzle-orm/selection-proxy";
 import { integer, real, type SQLiteColumn, sqliteTable } from "drizzle-orm/sqlite-core";
 import { describe } from "../codec/codec.ts";
-import type { DbLike, Row } from "../driver/driver.ts";
+import type { Row, Selecting } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { JSON_EACH } from "../migration/sql-text.ts";
 import type { Fields } from "./fetch.ts";
@@ -47,7 +47,7 @@ export type RankedColumn<TName extends string> = SQLiteColumn<{
  * @param selected - the search's own fields: key columns among them keep the names they have there, too
  */
 export function hitsSubquery(
-  db: DbLike,
+  db: Selecting,
   { name, columns, key }: KeyedTable,
   alias: unknown,
   measure: "distance" | "score",
@@ -89,7 +89,7 @@ function isPartOf(key: KeyedTable["key"], field: unknown): boolean {
 }
 
 /** The column's name in the database: Drizzle alone knows it where `casing` is set on the database. */
-function databaseName(db: DbLike, column: unknown): string {
+function databaseName(db: Selecting, column: unknown): string {
   const { dialect } = db as unknown as { dialect: { sqlToQuery(sql: SQL): { sql: string } } };
   const quoted = dialect.sqlToQuery(sql`${column}`).sql;
   const name = /"((?:[^"]|"")*)"$/.exec(quoted)?.[1];

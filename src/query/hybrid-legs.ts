@@ -1,7 +1,7 @@
 import { and, type SQL, sql } from "drizzle-orm";
 import { toBytes, vectorBytes } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { BuiltSelect, DbLike, QueryStep, Row, Snapshot, Steps } from "../driver/driver.ts";
+import type { BuiltSelect, QueryStep, Row, Selecting, Snapshot, Steps } from "../driver/driver.ts";
 import { ZeroQueryError } from "../errors.ts";
 import { scorerFor } from "../kernel/kernel.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
@@ -55,7 +55,6 @@ function signOf(kind: Leg["kind"]): 1 | -1 {
 
 interface LegsInput {
   readonly request: HybridRequest;
-  readonly db: DbLike;
   readonly values: Values;
   readonly snapshot: Snapshot;
 }
@@ -122,7 +121,7 @@ function valued({ key, score }: Scored): Valued {
 function* nearestTo(
   leg: HybridRequest["vectors"][number],
   where: SQL | undefined,
-  { request, db, values, snapshot }: LegsInput,
+  { request, values, snapshot }: LegsInput,
 ): Steps<Answered> {
   const start = performance.now();
   const { depth: limit, driver } = request;
@@ -131,7 +130,7 @@ function* nearestTo(
     // A stored recall is that of `nearest`: here nobody could ask for exact answers.
     const options = { where, limit, metric: leg.indexed.metric, recall: 1 };
     const nearest = new NearestRequest(columnOf(leg), leg.query, options);
-    const found = yield* findNearest(nearest, { db, driver, values, snapshot });
+    const found = yield* findNearest(nearest, { driver, values, snapshot });
     reportSkipped(nearest, found, driver.connection);
     return {
       ...base,
@@ -178,7 +177,7 @@ function* distancesOf(request: NearestRequest, rows: readonly Keyed[], values: V
 /** What reads the vectors of rows by key, by its column: building it takes Drizzle as long as SQLite needs to run it. */
 const vectorsSelects = new WeakMap<AnyVectorColumn, Map<string, BuiltSelect>>();
 
-function vectorsSelect(db: DbLike, { column, keyed }: NearestRequest, rows: readonly Keyed[]): BuiltSelect {
+function vectorsSelect(db: Selecting, { column, keyed }: NearestRequest, rows: readonly Keyed[]): BuiltSelect {
   const selects = vectorsSelects.get(column) ?? new Map<string, BuiltSelect>();
   vectorsSelects.set(column, selects);
   const form = `${casingOf(db)} ${keysForm(rows.map(({ key }) => key))}`;

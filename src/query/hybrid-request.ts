@@ -57,7 +57,7 @@ export class HybridRequest {
       throw new InvalidOptionError({ subject: "index", expected: "a searchIndex", got: describe(index) });
     }
     this.index = index;
-    this.declared = declarationOf(index, db);
+    this.declared = declarationOf(index, this.driver);
     this.keyed = keyedTable(index.table);
     const { text, vector } = checkQuery(query);
     const options = knownOptions<HybridOptions<unknown>>(given, "hybrid", OPTIONS);
@@ -87,7 +87,6 @@ export class HybridRequest {
       text === undefined
         ? undefined
         : new TextLeg({
-            db,
             driver: this.driver,
             index,
             keyed: this.keyed,

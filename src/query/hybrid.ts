@@ -1,6 +1,6 @@
 import type { Placeholder, SQL } from "drizzle-orm";
 import type { SQLiteTable, SubqueryWithSelection } from "drizzle-orm/sqlite-core";
-import { type DbLike, driverOf, type KindOf, type Row, type Snapshot, type Steps } from "../driver/driver.ts";
+import type { DbLike, KindOf, Row, Snapshot, Steps } from "../driver/driver.ts";
 import type { ElementAt, SearchIndex, VectorKeys } from "../schema/search-index.ts";
 import { attach, fetchStep, hitsSelect } from "./fetch.ts";
 import { type Fusion, type Leg, weightOf } from "./fusion.ts";
@@ -179,15 +179,15 @@ export function hybrid<
 > {
   type Hit = HybridHit<TTable, TSelect, TVector, TText, THighlight>;
   const request = new HybridRequest(db, index, query, options);
-  const { keyed, fields } = request;
+  const { driver, keyed, fields } = request;
   return new SearchQuery({
-    driver: driverOf(db),
+    driver,
     *hits(values, snapshot) {
-      return (yield* hitsOf(request, yield* find(request, { db, values, snapshot }), values)) as Hit[];
+      return (yield* hitsOf(request, yield* find(request, { values, snapshot }), values)) as Hit[];
     },
     *answer(values, snapshot) {
       const start = performance.now();
-      const found = yield* find(request, { db, values, snapshot });
+      const found = yield* find(request, { values, snapshot });
       const between = performance.now();
       const hits = (yield* hitsOf(request, found, values)) as Hit[];
       const end = performance.now();
@@ -209,11 +209,13 @@ export function hybrid<
             fallback: leg.nearest?.fallback ?? null,
             sql:
               leg.nearest?.sql ??
-              (leg.kind === "text" && leg.reason === null ? request.text!.selects.pageWith(db, []).toSQL().sql : null),
+              (leg.kind === "text" && leg.reason === null
+                ? request.text!.selects.pageWith(driver.handle, []).toSQL().sql
+                : null),
             ms: leg.ms,
           })),
           candidates: found.keys.length,
-          fetchSql: hitsSelect(db, keyed, fields, found.hits).toSQL().sql,
+          fetchSql: hitsSelect(driver.handle, keyed, fields, found.hits).toSQL().sql,
           hits: hits.length,
           scores: found.hits.map(({ key, at, score }) => ({
             key: plainKey(key),
@@ -225,15 +227,14 @@ export function hybrid<
       };
     },
     *freeze(alias, snapshot) {
-      const { hits } = yield* find(request, { db, values: {}, snapshot });
+      const { hits } = yield* find(request, { values: {}, snapshot });
       const measured = hits.map(({ key, score }) => ({ key, measure: score }));
-      return hitsSubquery(db, keyed, alias, "score", fields, measured);
+      return hitsSubquery(driver.handle, keyed, alias, "score", fields, measured);
     },
   });
 }
 
 interface FindInput {
-  readonly db: DbLike;
   readonly values: Values;
   readonly snapshot: Snapshot;
 }

@@ -1,6 +1,6 @@
 import { and, type SQL, sql } from "drizzle-orm";
 import { casingOf } from "../driver/casing.ts";
-import type { BuiltSelect, DbLike, Driver, QueryStep, Row, Steps } from "../driver/driver.ts";
+import type { BuiltSelect, Driver, QueryStep, Row, Steps } from "../driver/driver.ts";
 import { columnName } from "../migration/definition.ts";
 import { collate, identityOf } from "../migration/identity.ts";
 import { identifier, JSON_EACH } from "../migration/sql-text.ts";
@@ -43,7 +43,6 @@ const conditions = new WeakMap<object, Map<string, Condition>>();
 export interface MatchingInput {
   readonly request: NearestRequest;
   readonly driver: Driver;
-  readonly db: DbLike;
   readonly values: Values;
   readonly column: IndexedColumn;
 }
@@ -132,7 +131,8 @@ export class Matching {
    * of the user's may answer alone. The keys of other tables are looked up in the map, outside the condition's sight.
    */
   #select(areSome: boolean): BuiltSelect {
-    const { request, db, column } = this.#input;
+    const { request, driver, column } = this.#input;
+    const { handle } = driver;
     const { keyed, where } = request;
     const { key, table } = keyed;
     const { definition, table: facts } = column;
@@ -140,13 +140,13 @@ export class Matching {
     const given = sql`(select value from ${sql.raw(JSON_EACH)}(${sql.placeholder(IDS)}))`;
     const isAsked = (id: SQL) => (areSome ? sql`${id} in ${given}` : undefined);
     if (definition.key.isRowid) {
-      return db
+      return handle
         .select(selected(sql`${key[0]}`))
         .from(table)
         .where(and(isAsked(sql`${key[0]}`), where));
     }
-    const casing = casingOf(db);
-    const matching = db
+    const casing = casingOf(handle);
+    const matching = handle
       .select(Object.fromEntries(key.map((part, i) => [`p${i}`, sql`${part}`.as(`p${i}`)])))
       .from(table)
       .where(where)
@@ -157,7 +157,7 @@ export class Matching {
     });
     const keys = sql`${sql.identifier(tableNameOf(definition.name, "keys"))} "_dv_key"`;
     const id = sql.raw(`"_dv_key".id`);
-    return db.select(selected(id)).from(matching).innerJoin(keys, sql.join(on, sql` and `)).where(isAsked(id));
+    return handle.select(selected(id)).from(matching).innerJoin(keys, sql.join(on, sql` and `)).where(isAsked(id));
   }
 }
 

@@ -69,7 +69,7 @@ export function nearestMany<
       fetchMs += performance.now() - start;
     }
 
-    const found = yield* findNearestMany(requests, { db, driver, values, snapshot }, function* (query, { candidates }) {
+    const found = yield* findNearestMany(requests, { driver, values, snapshot }, function* (query, { candidates }) {
       for (const candidate of candidates) waiting.push({ ...candidate, query });
       if (waiting.length >= FETCHED_HITS) yield* fetchWaiting();
     });
@@ -89,7 +89,7 @@ export function nearestMany<
       const total = performance.now() - start;
       const candidates = found.flatMap((one) => one.candidates);
       const { keyed, fields } = requests[0] ?? {};
-      const fetchSql = requests[0] ? hitsSelect(db, keyed!, fields!, candidates).toSQL().sql : "";
+      const fetchSql = requests[0] ? hitsSelect(driver.handle, keyed!, fields!, candidates).toSQL().sql : "";
       return {
         hits,
         explain: found.map(({ candidates: _, ms, ...how }, query) => ({

@@ -132,7 +132,7 @@ export function nearest<
   const request = new NearestRequest(column, query, options);
 
   function* find(values: Values, snapshot: Snapshot): Steps<Chosen> {
-    const found = yield* findNearest(request, { db, driver, values, snapshot });
+    const found = yield* findNearest(request, { driver, values, snapshot });
     reportSkipped(request, found, driver.connection);
     return found;
   }
@@ -161,7 +161,7 @@ export function nearest<
         explain: {
           ...how,
           metric: request.metric,
-          fetchSql: hitsSelect(db, request.keyed, request.fields, candidates).toSQL().sql,
+          fetchSql: hitsSelect(driver.handle, request.keyed, request.fields, candidates).toSQL().sql,
           hits: hits.length,
           ms: { ...ms, fetch: end - fetchStart, total: end - start },
         },
@@ -170,7 +170,7 @@ export function nearest<
     *freeze(alias, snapshot) {
       const { candidates } = yield* find({}, snapshot);
       const hits = candidates.map(({ key, distance }) => ({ key, measure: distance }));
-      return hitsSubquery(db, request.keyed, alias, "distance", request.fields, hits);
+      return hitsSubquery(driver.handle, request.keyed, alias, "distance", request.fields, hits);
     },
   });
 }

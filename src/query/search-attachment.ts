@@ -1,6 +1,6 @@
 import { type Attachment, attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike, Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import {
   DeclarationDriftError,
   IndexDetachedError,
@@ -17,8 +17,8 @@ import type { SearchIndex } from "../schema/search-index.ts";
 const definitions = new WeakMap<SearchIndex, Map<string | undefined, IndexDefinition>>();
 
 /** What a declaration means in this database. */
-export function declarationOf(index: SearchIndex, db: DbLike): IndexDefinition {
-  const casing = casingOf(db);
+export function declarationOf(index: SearchIndex, { handle }: Driver): IndexDefinition {
+  const casing = casingOf(handle);
   const known = definitions.get(index) ?? new Map<string | undefined, IndexDefinition>();
   definitions.set(index, known);
   const definition = known.get(casing) ?? definitionOf(index, casing === undefined ? {} : { casing });

@@ -1,5 +1,5 @@
 import type { Placeholder, SQL } from "drizzle-orm";
-import type { DbLike, Driver, Row, Step, Steps } from "../driver/driver.ts";
+import type { Driver, Row, Step, Steps } from "../driver/driver.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 import type { Match } from "../text/match.ts";
@@ -27,7 +27,6 @@ export interface FoundText {
 }
 
 interface LegInput {
-  readonly db: DbLike;
   readonly driver: Driver;
   readonly index: SearchIndex;
   readonly keyed: KeyedTable;
@@ -46,8 +45,8 @@ export class TextLeg {
   readonly #keyed: KeyedTable;
   readonly #isAsync: boolean;
 
-  constructor({ db, driver, index, keyed, text, where, options }: LegInput) {
-    this.declared = declarationOf(index, db);
+  constructor({ driver, index, keyed, text, where, options }: LegInput) {
+    this.declared = declarationOf(index, driver);
     this.weights = weightsOption(options.weights, index);
     this.#keyed = keyed;
     this.#isAsync = driver.kind === "async";

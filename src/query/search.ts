@@ -152,8 +152,8 @@ export function search<
           plan: "full text",
           index: request.index.name,
           ...textExplain(request.index, leg, found),
-          sql: leg.selects.page(db).toSQL().sql,
-          fetchSql: hitsSelect(db, keyed, fields, candidates).toSQL().sql,
+          sql: leg.selects.page(driver.handle).toSQL().sql,
+          fetchSql: hitsSelect(driver.handle, keyed, fields, candidates).toSQL().sql,
           hits: hits.length,
           scores: candidates.map(({ key, score }) => ({
             key: plainKey(key),
@@ -169,7 +169,7 @@ export function search<
     *freeze(alias, snapshot) {
       const { candidates } = yield* request.find({}, snapshot);
       const hits = candidates.map(({ key, score }) => ({ key, measure: score }));
-      return hitsSubquery(db, keyed, alias, "score", fields, hits);
+      return hitsSubquery(driver.handle, keyed, alias, "score", fields, hits);
     },
   });
 }
@@ -205,7 +205,7 @@ class SearchRequest {
     const where = condition(options.where);
     this.limit = wholeNumber(options.limit, "limit", LIMIT_DEFAULT);
     this.offset = wholeNumber(options.offset, "offset", 0);
-    this.leg = new TextLeg({ db, driver: this.driver, index: this.index, keyed: this.keyed, text, where, options });
+    this.leg = new TextLeg({ driver: this.driver, index: this.index, keyed: this.keyed, text, where, options });
     this.#highlighter = options.highlight === undefined ? undefined : new Highlighter(options.highlight, this.index);
     this.fields = fieldsOf(this.keyed, options.select, ["$score", "$highlights"]);
   }

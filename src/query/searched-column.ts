@@ -1,6 +1,6 @@
 import type { Attachment } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
-import type { DbLike } from "../driver/driver.ts";
+import type { Driver } from "../driver/driver.ts";
 import { type Casing, columnName } from "../migration/definition.ts";
 import { isSameName } from "../schema/names.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
@@ -19,16 +19,16 @@ export interface Searched {
 export interface SearchedInput {
   readonly request: NearestRequest;
   readonly attachment: Attachment;
-  readonly db: DbLike;
+  readonly driver: Driver;
   /** The share of the true nearest rows to find. */
   readonly recall: number;
 }
 
 /** The column as the index knows it, unless what is asked is not what is indexed. */
-export function searchedColumn({ request, attachment, db, recall }: SearchedInput): Searched | Refusal {
+export function searchedColumn({ request, attachment, driver, recall }: SearchedInput): Searched | Refusal {
   const columns = known.get(attachment) ?? new WeakMap<AnyVectorColumn, KnownColumn>();
   known.set(attachment, columns);
-  const casing = casingOf(db);
+  const casing = casingOf(driver.handle);
   let entry = columns.get(request.column);
   if (entry?.casing !== casing || !entry) {
     entry = { casing, found: lookedUp(request, attachment, casing) };

@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { BuiltSelect, DbLike, Row, RowsStep, SelectBuilder } from "../driver/driver.ts";
+import type { BuiltSelect, Row, RowsStep, SelectBuilder, Selecting } from "../driver/driver.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
@@ -99,12 +99,12 @@ export class TextSelects {
    * does. FTS5's own ORDER BY rank would sort all that match, with the positions of their words. Sorted by BM25 as FTS5 gives
    * it, smaller being better, so that a row too far down is passed over before its score is turned round.
    */
-  page(db: DbLike): BuiltSelect {
+  page(db: Selecting): BuiltSelect {
     return this.#remembered("page", () => this.#pageOf(db, sql`(${this.#ranked}) "_dv_hit"`));
   }
 
   /** The same over everything that matches: which rows pass the condition is found first, and FTS5 scores only those. */
-  pageOfAll(db: DbLike): BuiltSelect {
+  pageOfAll(db: Selecting): BuiltSelect {
     const { key, table } = this.#keyed;
     const passing = db
       .select({ id: sql`${key[0]}` })
@@ -128,7 +128,7 @@ export class TextSelects {
    * Bloom filter first. BM25 as FTS5's hidden column is cheaper for each row than the function, which pays for that question; to say
    * its weights takes 10 µs, which `page` saves for the sake of rare words.
    */
-  pageWith(db: DbLike, among: readonly Row[]): BuiltSelect {
+  pageWith(db: Selecting, among: readonly Row[]): BuiltSelect {
     // Of the keys only their shape stands in the text.
     return this.#remembered(`with ${keysForm(among)}`, () => {
       const { key } = this.#keyed;
@@ -178,7 +178,7 @@ export class TextSelects {
    *
    * @param expressions - the functions' calls
    */
-  auxiliary(db: DbLike, keys: readonly Row[], expressions: readonly SQL[]): SelectBuilder {
+  auxiliary(db: Selecting, keys: readonly Row[], expressions: readonly SQL[]): SelectBuilder {
     const { key } = this.#keyed;
     const names = expressions.map((_, i) => sql.identifier(`v${i}`));
     const values = expressions.map((value, i) => sql`${value} as ${names[i]!}`);
@@ -281,7 +281,7 @@ export class TextSelects {
   }
 
   /** A page of the rows that are in the table and match the condition; `hits` are ids with scores, best first if the id is the key. */
-  #pageOf(db: DbLike, hits: SQL): SelectBuilder {
+  #pageOf(db: Selecting, hits: SQL): SelectBuilder {
     const { key, table } = this.#keyed;
     const where = this.#where;
     const fields = key.map((part, i) => [`key${i}`, sql`${this.#plain(sql`${part}`, part)}`.as(`key${i}`)]);
