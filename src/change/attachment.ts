@@ -80,7 +80,8 @@ function* recordsOf(): Steps<string> {
   return JSON.stringify(rows, (_, value) => (typeof value === "bigint" ? String(value) : value));
 }
 
-function* schemaVersionOf(): Steps<string> {
+/** SQLite's number of the schema: any change of it, by whichever process, moves it. */
+export function* schemaVersionOf(): Steps<string> {
   const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
   return String(row?.[0]);
 }

@@ -1,3 +1,4 @@
+import { schemaVersionOf } from "../change/attachment.ts";
 import { type DbLike, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
@@ -57,12 +58,16 @@ export async function rebuild(db: DbLike, index: IndexOrName, options?: LongWork
   const target = targetOf(db, index);
   signal?.throwIfAborted();
   const isSound = await driver.run(() => canGoOn(target));
-  await driver.write((snapshot) => begin(target, snapshot, isSound));
+  let made = await driver.write((snapshot) => begin(target, snapshot, isSound));
   const total = onProgress ? await driver.run(() => countIds(target)) : 0;
 
   let rows = 0;
   await inSlices(signal, async (from, limit) => {
-    const { filled, next, ms } = await outsideTransactions(driver, signal, () => fillSlice(target, from, limit));
+    const slice = { from, limit, made };
+    const { filled, next, ms, schemaVersion } = await outsideTransactions(driver, signal, () =>
+      fillSlice(target, slice),
+    );
+    made = schemaVersion;
     rows = next === FIRST_ID ? 0 : rows + filled;
     if (filled > 0) onProgress?.({ done: rows, total: Math.max(rows, total) });
     return { next, ms };
@@ -79,7 +84,8 @@ function* canGoOn(target: Target): Steps<boolean> {
   return (yield* textDamage(definition.name)) === undefined;
 }
 
-function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps<void> {
+/** @returns the state of the schema in which there is something to fill */
+function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps<string> {
   if (isShared) {
     throw new TransactionOpenError({
       subject: "rebuild",
@@ -89,8 +95,9 @@ function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps
     });
   }
   const { record, definition, installed, problems } = yield* recordedIndex(target);
-  if (isSound && record.pending === "text" && problems.every(isTheirs)) return;
-  yield* createAnew({ record, definition, installed });
+  const isBegun = isSound && record.pending === "text" && problems.every(isTheirs);
+  if (!isBegun) yield* createAnew({ record, definition, installed });
+  return yield* schemaVersionOf();
 }
 
 function* createAnew({ record, definition, installed }: Omit<RecordedIndex, "problems">): Steps<void> {
@@ -99,23 +106,33 @@ function* createAnew({ record, definition, installed }: Omit<RecordedIndex, "pro
   yield* execute([...plan.before, ...plan.after]);
 }
 
+interface SliceInput {
+  readonly from: bigint;
+  readonly limit: number;
+  /** The state of the schema in which everything in front of it was filled. */
+  readonly made: string;
+}
+
 interface Filled {
   readonly filled: number;
   /** Where the next slice begins; undefined: the text is complete. */
   readonly next: bigint | undefined;
   readonly ms: number;
+  readonly schemaVersion: string;
 }
 
-function* fillSlice(target: Target, from: bigint, limit: number): Steps<Filled> {
+function* fillSlice(target: Target, { from, limit, made }: SliceInput): Steps<Filled> {
   const start = performance.now();
   const { record, definition, installed, problems } = yield* recordedIndex(target);
   // There is no text, or another process has completed it.
-  if (record.pending !== "text") return { filled: 0, next: undefined, ms: 0 };
-  if (!problems.every(isTheirs)) {
-    // The table was altered under our hands: writes may have gone by unseen.
-    yield* createAnew({ record, definition, installed });
-    return { filled: 0, next: FIRST_ID, ms: SLICE_MS };
-  }
+  if (record.pending !== "text") return { filled: 0, next: undefined, ms: 0, schemaVersion: made };
+  // The table was altered under our hands: writes may have gone by unseen.
+  const isAltered = !problems.every(isTheirs);
+  if (isAltered) yield* createAnew({ record, definition, installed });
+  const schemaVersion = yield* schemaVersionOf();
+  // Another rebuild, a migration or a restore may have made the text anew, and what this one has filled is gone. Rows that
+  // are there are passed over.
+  if (isAltered || schemaVersion !== made) return { filled: 0, next: FIRST_ID, ms: SLICE_MS, schemaVersion };
   const table = findTable(installed, definition.table)!;
   const { ids, id } = identityOf(definition, table);
   const page = `SELECT ${id} AS id FROM ${ids} WHERE ${id} >= ${from} ORDER BY ${id} LIMIT ${limit}`;
@@ -124,10 +141,10 @@ function* fillSlice(target: Target, from: bigint, limit: number): Steps<Filled> 
   const to = filled < limit ? LAST_ID : BigInt(String(last));
   if (filled > 0) yield* execute([fillRange(definition, table, from, to)]);
   const ms = performance.now() - start;
-  if (to < LAST_ID) return { filled, next: to + 1n, ms };
+  if (to < LAST_ID) return { filled, next: to + 1n, ms, schemaVersion };
   // Nothing lies behind, and what comes is the triggers' business: complete within this transaction, however fast rows arrive.
   yield* execute([clearPending(definition.name)]);
-  return { filled, next: undefined, ms };
+  return { filled, next: undefined, ms, schemaVersion };
 }
 
 /** Rows that triggers have put into the text index meanwhile are there already. */

@@ -4,6 +4,8 @@ import Database from "better-sqlite3";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { installedIn } from "../../src/change/attachment.ts";
+import { driverOf } from "../../src/driver/driver.ts";
 import {
   ensureSearchIndexes,
   IndexFormatError,
@@ -12,13 +14,18 @@ import {
   type Progress,
   ReadOnlyError,
   rebuild,
+  searchIndex,
   status,
   TransactionOpenError,
   verify,
 } from "../../src/index.ts";
-import { DRIVERS, openBetterSqlite3, temporaryFolder } from "../helpers/databases.ts";
+import { execute } from "../../src/maintenance/target.ts";
+import { definitionOf } from "../../src/migration/definition.ts";
+import type { Installed } from "../../src/migration/installed.ts";
+import { planRebuild } from "../../src/migration/plan.ts";
+import { type Db, DRIVERS, openBetterSqlite3, temporaryFolder } from "../helpers/databases.ts";
 import { rows } from "../migration/database.ts";
-import { DDL, docsSearch, pagesSearch, ROWS } from "./app.ts";
+import { DDL, docs, docsSearch, pagesSearch, ROWS } from "./app.ts";
 
 /** Both tables with `count` rows each, and both indexes. */
 function filled(count: number, file?: string) {
@@ -198,6 +205,42 @@ test("two rebuilds at once complete the same index", async () => {
   const other = openBetterSqlite3({}, file);
   await Promise.all([rebuild(db, docsSearch), rebuild(other.db, docsSearch)]);
   expect(await verify(db, docsSearch)).toMatchObject({ ok: true, rows: 2000, indexed: 2000 });
+});
+
+describe("a text made anew by another process, empty, while this one fills it, is filled from its beginning", () => {
+  const stemmed = searchIndex("docs_search", docs, {
+    text: { title: 3, body: 1 },
+    tokenizer: "porter",
+    vectors: { embedding: { metric: "cosine" } },
+  });
+
+  test.each<[string, (other: Db) => unknown]>([
+    ["a deploy with another tokenizer", (db) => ensureSearchIndexes(db, [stemmed], { deferText: true })],
+    [
+      // It found the index before this one had begun, and takes it for one that nobody rebuilds.
+      "a rebuild that had to wait for the lock",
+      (db) => {
+        const installed = driverOf(db).run(() => installedIn(["docs"])) as Installed;
+        const { before, after } = planRebuild(definitionOf(docsSearch), installed, "ensure");
+        driverOf(db).write(() => execute([...before, ...after]));
+      },
+    ],
+  ])("%s", async (_, interfere) => {
+    const file = join(temporaryFolder(), "app.db");
+    const { db, client } = filled(2000, file);
+    const other = openBetterSqlite3({}, file);
+    let slices = 0;
+    await rebuild(db, docsSearch, {
+      onProgress({ done }) {
+        if (slices++ === 1) {
+          expect(done).toBeLessThan(2000);
+          interfere(other.db);
+        }
+      },
+    });
+    expect(pending(client)).toBe(null);
+    expect(await verify(db, "docs_search")).toMatchObject({ ok: true, rows: 2000, indexed: 2000 });
+  });
 });
 
 test("68: ghosts go", async () => {
