@@ -62,6 +62,7 @@ export const PAYLOAD_BYTES = 1_000_000;
 
 const MAGIC = 0x31435644;
 const HEADER_BYTES = 48;
+export const STAMP_OFFSET = 24;
 const KINDS = { manifest: 1, model: 2, ids: 3, codes: 4, bits: 5 } as const;
 
 export function ownerOf(index: string, column: string): Owner {
@@ -83,7 +84,7 @@ export function encodeChunk(
   view.setUint32(8, owner[0], true);
   view.setUint32(12, owner[1], true);
   view.setBigInt64(16, unit, true);
-  view.setBigInt64(24, stamp, true);
+  view.setBigInt64(STAMP_OFFSET, stamp, true);
   view.setUint32(32, part, true);
   view.setUint32(36, count, true);
   view.setUint32(40, payload.length, true);
@@ -128,7 +129,7 @@ export function openChunk(stored: unknown, expected: Expected): OpenedChunk {
     kind: kind ?? "manifest",
     owner: [view.getUint32(8, true), view.getUint32(12, true)] as const,
     unit: view.getBigInt64(16, true),
-    stamp: view.getBigInt64(24, true),
+    stamp: view.getBigInt64(STAMP_OFFSET, true),
     part: view.getUint32(32, true),
     count: view.getUint32(36, true),
   };

@@ -5,7 +5,7 @@ import { codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
 import { type ColumnSpace, hasModel } from "./column-space.ts";
 import { codesInMemory, type Plan } from "./fold-plan.ts";
-import { CHUNK_MS, damageOf, type Slices, type Work } from "./fold-slices.ts";
+import { CHUNK_MS, damageOf, FoldLost, type Slices, type Work } from "./fold-slices.ts";
 import type { Generations, Segment, Unit } from "./generation.ts";
 import { ColumnReader } from "./indexed-column.ts";
 import { ResidentCodes } from "./resident-codes.ts";
@@ -197,6 +197,7 @@ class SegmentWriter {
   *flush(): Steps<void> {
     const count = this.#count;
     if (count === 0) return;
+    if (this.#unit && !(yield* this.#generations.isWhole(this.#unit))) throw new FoldLost();
     const { unit, stamp } = this.#unit
       ? { unit: this.#unit.generation, stamp: this.#unit.stamp }
       : yield* this.#generations.newUnit();

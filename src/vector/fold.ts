@@ -213,7 +213,10 @@ function* writeUnit(
   const { unit, stamp } = yield* generations.newUnit();
   const count = Math.max(1, Math.ceil(bytes.length / PAYLOAD_BYTES));
   for (let part = 0; part < count; part++) {
-    if (pause && part > 0) yield* pause();
+    if (pause && part > 0) {
+      yield* pause();
+      if (!(yield* generations.isWhole({ generation: unit, stamp, parts: part }))) throw new FoldLost();
+    }
     const payload = bytes.subarray(part * PAYLOAD_BYTES, (part + 1) * PAYLOAD_BYTES);
     yield* generations.write({ kind, unit, stamp, part, count }, payload);
   }

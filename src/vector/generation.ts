@@ -11,6 +11,7 @@ import {
   type Owner,
   openChunk,
   ownerOf,
+  STAMP_OFFSET,
 } from "./chunk.ts";
 import type { ColumnSpace } from "./column-space.ts";
 import { countBits } from "./count-bits.ts";
@@ -79,6 +80,8 @@ export class Generations {
   readonly #head: string;
   readonly #chunks: string;
   #newest = 0n;
+  /** The units that were begun here. */
+  readonly #begun = new Set<bigint>();
   #owner: Owner | undefined;
 
   constructor(column: StoredColumn) {
@@ -173,6 +176,7 @@ export class Generations {
     const [next, stamp] = row as [bigint, bigint];
     // Chunks of ours may have been taken for left-overs: their number must not come again.
     this.#newest = next > this.#newest ? next : this.#newest + 1n;
+    this.#begun.add(this.#newest);
     return { unit: this.#newest, stamp };
   }
 
@@ -186,11 +190,22 @@ export class Generations {
     this.written += bytes.length;
   }
 
-  /** Whether all chunks of a unit are still there: another process may have taken them for left-overs. */
-  *isWhole({ generation, parts }: Unit): Steps<boolean> {
+  /**
+   * Whether all chunks of a unit are still there: another process may have taken them for left-overs, and then a third one the number of
+   * a unit that is not yet part of a generation.
+   */
+  *isWhole({ generation, stamp, parts }: Unit): Steps<boolean> {
     const sql = `SELECT count(*) FROM ${this.#chunks} WHERE "column" = ? AND generation = ? AND part BETWEEN 0 AND ?`;
     const [row]: Row[] = yield { type: "rows", sql, params: [this.column.column, generation, BigInt(parts - 1)] };
-    return Number(row![0]) === parts;
+    if (Number(row![0]) !== parts) return false;
+    return !this.#begun.has(generation) || (yield* this.#stampOf(generation)) === stamp;
+  }
+
+  *#stampOf(generation: bigint): Steps<bigint | undefined> {
+    const sql = `SELECT substr(bytes, ${STAMP_OFFSET + 1}, 8) FROM ${this.#chunks} WHERE "column" = ? AND generation = ? AND part = 0`;
+    const [row]: Row[] = yield { type: "rows", sql, params: [this.column.column, generation] };
+    const bytes = row?.[0];
+    return bytes instanceof Uint8Array && bytes.length === 8 ? new BigInt64Array(bytes.slice().buffer)[0] : undefined;
   }
 
   /** Makes a generation the current one. */

@@ -65,6 +65,26 @@ describe("two connections that fold in turn", () => {
     expect(fold(app.first)).toMatchObject({ outcome: "folded", rows: 200 });
     expectSound(app);
   });
+
+  test.each([
+    ["all its rows", { rows: 200 }],
+    ["the first block of its rows", { rows: 1500, dimensions: 1024 }],
+  ])("one whose number the other takes, after a third has cleaned up behind %s: it gives up", (_, shape) => {
+    const app = new App(shape);
+    const [one, two] = [new SlowFold(app.connect()), new SlowFold(app.connect())];
+    // Behind the model.
+    const hasRows = () => chunks(app.first).length === 2;
+    while (!hasRows()) expect(one.step()).toBe(true);
+    const written = chunks(app.first);
+    app.first.client.exec("DELETE FROM _dv_ix_chunks");
+    while (!hasRows()) expect(two.step()).toBe(true);
+    // The same numbers and parts, with other stamps.
+    expect(chunks(app.first)).toEqual(written);
+    expect(one.finish().outcome).toBe("lost");
+    expectSound(app);
+    expect(two.finish()).toMatchObject({ outcome: "folded", rows: shape.rows });
+    expectSound(app);
+  });
 });
 
 function headOf({ client }: Connection): { generation: number } {
