@@ -101,7 +101,9 @@ export function matchOf(text: string, options: MatchOptions): Match {
     else {
       const ended = isPrefix && characters.isEnglish ? endedAs(term) : undefined;
       if (ended && !ended.isSure) unfinished = [{ text: term, isPrefix }, ended.term];
-      into.add(term, isPrefix, ended && (ended.isSure || options.ends) ? ended.term : undefined);
+      const composed = composedOf(term);
+      if (ended && (ended.isSure || options.ends)) into.add(term, isPrefix, ended.term);
+      else into.add(term, isPrefix, composed === undefined ? undefined : { text: composed, isPrefix });
     }
   };
   const pieces = piecesOf(readable(text), characters);
@@ -126,12 +128,13 @@ export function matchOf(text: string, options: MatchOptions): Match {
       for (const [i, word] of words.entries()) {
         const isPrefix = piece === last && i === words.length - 1;
         if (!isPrefix && isStopWord(word, options)) stopped.add(word);
-        else if (characters.isTrigram && isUnspaced(word) && [...word].length >= 3) parts.addInTurn(trigramsOf(word));
-        else if (!characters.isTrigram && isUnspaced(word))
-          parts.addInTurn(beginningsOf(word, characters.isWord), true);
         else {
-          take(word, terms, isPrefix);
-          if (characters.isTrigram) parts.addInTurn(trigramsOf(word));
+          const isInParts = isUnspaced(word) && (!characters.isTrigram || [...word].length >= 3);
+          if (!isInParts) take(word, terms, isPrefix);
+          for (const form of [word, composedOf(word) ?? ""]) {
+            if (characters.isTrigram) parts.addInTurn(trigramsOf(form));
+            else if (isInParts) parts.addInTurn(beginningsOf(form, characters.isWord), true);
+          }
         }
       }
     }
@@ -223,6 +226,15 @@ function wordsOf(piece: string, { between, around, isTrigram, isWord }: WordChar
 function isStopWord(word: string, { stopWords }: MatchOptions): boolean {
   const folded = word.toLowerCase();
   return stopWords.has(folded) && (word.length === 1 || word === folded || word !== word.toUpperCase());
+}
+
+/**
+ * The word with its letters and marks composed (NFC), if it is not so: names of files on macOS are not, and keyboards type composed ones.
+ * FTS5 takes the two for different words, but for Latin letters where it removes their marks.
+ */
+function composedOf(word: string): string | undefined {
+  const composed = word.normalize("NFC");
+  return composed === word ? undefined : composed;
 }
 
 /** The part that is read, without what SQLite's text cannot hold: NUL would end it, a lone surrogate is no character. */

@@ -6,7 +6,8 @@ const ENDINGS =
   ical ly ism ion ional`.split(/\s+/);
 /** The beginning of a shorter word stands in too many rows to be counted, and hardly ever reaches into an ending. */
 const LENGTH_MIN = 3;
-const DOUBLED = /([b-df-hj-np-tv-z])\1e?$/;
+/** What Porter's stemmer makes one letter of in front of `ing` and `ed`. */
+const DOUBLED = /([bcdfghjkmnpqrtvwx])\1e?$/;
 
 /**
  * What to look for besides a word that ends where the person has got to, in an index of English stems: there `simula*` finds no row that

@@ -21,7 +21,7 @@ describe("one of the words is enough", () => {
     ["python3 covid19 3.11", '"python3" OR "covid19" OR "3" OR "11"'],
     ["O'Brien don’t", '"O" OR "Brien" OR "don" OR "t"'],
     ["Join join JOIN", '"Join"'],
-    ["e\u0301te\u0301 naïve", '"e\u0301te\u0301" OR "naïve"'],
+    ["e\u0301te\u0301 naïve", '("e\u0301te\u0301" OR "été") OR "naïve"'],
     ["हिन्दी किताब", '"हिन्दी" OR "किताब"'],
     ["привет мир שלום", '"привет" OR "мир" OR "שלום"'],
     ["日本語", '"日本"* OR "本語"* OR "日本語"*'],
@@ -43,6 +43,18 @@ describe("one of the words is enough", () => {
 });
 
 describe("every word has to be there", () => {
+  test("of a word in letters and marks apart (NFD), the composed one does as well, a phrase and what is excluded among them", () => {
+    expect(match('йод -й "один йод"'.normalize("NFD"), { match: "all" }).expression).toBe(
+      `(${'("йод" OR "йод") AND ("один йод" OR "один йод")'.replaceAll(
+        /"([^"]*)" OR/g,
+        (_, term: string) => `"${term.normalize("NFD")}" OR`,
+      )}) NOT (("${"й".normalize("NFD")}" OR "й"))`,
+    );
+    const trigrams = match("가나".normalize("NFD"), { tokenizer: "trigram" }).terms;
+    expect(trigrams).toEqual(["가나", "가ᄂ", "ᅡ나"].map((term) => term.normalize("NFD")));
+    expect(match("ガク".normalize("NFD")).terms).toEqual(["カ", "ガク", "ク"]);
+  });
+
   test("a piece is one phrase, cut by FTS5 as the stored text was", () => {
     expect(match("foo-bar, node.js C++", { match: "all" }).expression).toBe('"foo-bar" "node.js" "C"');
   });
@@ -121,6 +133,7 @@ describe("prefix", () => {
     ["simulation", true, '("simulation"* OR "simulational")'],
     ["Powerfu?", true, '("Powerfu"* OR "Powerful")'],
     ["stemm", true, '("stemm"* OR "stemming")'],
+    ["dynamicall", true, '("dynamicall"* OR "dynamically")'],
     ["embedde", true, '("embedde"* OR "embedded")'],
   ])("over English stems, %j (with its ending: %j)", (text, ends, expression) => {
     expect(match(text, { prefix: true, tokenizer: "porter", ends }).expression).toBe(expression);
