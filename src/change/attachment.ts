@@ -1,22 +1,25 @@
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
 import {
-  damagedRecord,
   findTable,
-  HIDDEN_REMEDY,
-  hiddenProblems,
   type IndexRecord,
   type Installed,
   type InstalledIndex,
-  isHidden,
-  isTheirs,
-  type Problem,
-  problemsOf,
-  RECORD_REMEDY,
   readInstalled,
   TEMPORARY,
   type Temporary,
 } from "../migration/installed.ts";
+import {
+  damagedRecord,
+  HIDDEN_REMEDY,
+  hiddenProblems,
+  isHidden,
+  isTheirs,
+  NEWER_REMEDY,
+  type Problem,
+  problemsOf,
+  RECORD_REMEDY,
+} from "../migration/problems.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName, REGISTRY } from "../schema/names.ts";
@@ -124,7 +127,7 @@ export function attachmentNamed(attachments: readonly Attachment[], name: string
 
 /** What to do about the problems of an index. */
 export function remedyOf({ name, record, problems }: Pick<Attachment, "name" | "record" | "problems">): string {
-  if (record.format > FORMAT_VERSION) return "Update drizzle-vector: the database was written by a newer version.";
+  if (record.format > FORMAT_VERSION) return NEWER_REMEDY;
   if (!record.definition) return RECORD_REMEDY;
   if (problems.some(isHidden)) return HIDDEN_REMEDY;
   if (problems.every(isTheirs)) {

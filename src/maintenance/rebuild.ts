@@ -3,9 +3,10 @@ import { type DbLike, driverOf, type Snapshot, type Steps } from "../driver/driv
 import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identityOf } from "../migration/identity.ts";
-import { findTable, isTheirs } from "../migration/installed.ts";
+import { findTable } from "../migration/installed.ts";
 import { clearPending, fillText } from "../migration/objects.ts";
 import { planRebuild } from "../migration/plan.ts";
+import { isTheirs } from "../migration/problems.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { contentOf, textDamage } from "./fts.ts";
 import { FIRST_ID, LAST_ID } from "./ids.ts";

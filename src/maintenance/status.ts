@@ -2,15 +2,9 @@ import { installedIn } from "../change/attachment.ts";
 import { vectorBytes } from "../codec/codec.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Row, type Steps } from "../driver/driver.ts";
 import { hashOf, type IndexDefinition, type VectorDefinition } from "../migration/definition.ts";
-import {
-  damagedRecord,
-  findIndex,
-  findTable,
-  type Installed,
-  type InstalledIndex,
-  problemsOf,
-} from "../migration/installed.ts";
+import { findIndex, findTable, type Installed, type InstalledIndex } from "../migration/installed.ts";
 import type { Manager } from "../migration/objects.ts";
+import { damagedRecord, problemsOf } from "../migration/problems.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { eponymous, identifier, literal } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";

@@ -10,17 +10,16 @@ import {
   InvalidOptionError,
 } from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, hashOf, type IndexDefinition } from "../migration/definition.ts";
+import { findIndex, type IndexRecord, type Installed } from "../migration/installed.ts";
+import type { Plan } from "../migration/plan.ts";
 import {
-  findIndex,
   HIDDEN_REMEDY,
-  type IndexRecord,
-  type Installed,
   isHidden,
+  NEWER_REMEDY,
   type Problem,
   problemsOf,
   RECORD_REMEDY,
-} from "../migration/installed.ts";
-import type { Plan } from "../migration/plan.ts";
+} from "../migration/problems.ts";
 import { isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 
 /** An index of a database: its declaration, or its name. */
@@ -86,7 +85,7 @@ export function unreadableIndex(name: string, { format }: IndexRecord): IndexFor
     subject: name,
     expected: isNewer ? `format ${FORMAT_VERSION} or older` : "a definition that can be read",
     got: isNewer ? `format ${format}` : "a damaged one",
-    hint: isNewer ? "Update drizzle-vector: the database was written by a newer version." : RECORD_REMEDY,
+    hint: isNewer ? NEWER_REMEDY : RECORD_REMEDY,
   });
 }
 
@@ -99,7 +98,7 @@ export function checkFeasible(name: string, { blocking }: Plan): void {
       subject: name,
       expected: `format ${FORMAT_VERSION} or older`,
       got,
-      hint: "Update drizzle-vector: the database was written by a newer version.",
+      hint: NEWER_REMEDY,
     });
   }
   throw new DeclarationDriftError({

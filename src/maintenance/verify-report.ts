@@ -1,4 +1,4 @@
-import type { Problem } from "../migration/installed.ts";
+import type { Problem } from "../migration/problems.ts";
 
 /** Something in which an index and its table disagree. */
 export interface VerifyProblem {

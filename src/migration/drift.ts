@@ -1,6 +1,7 @@
 import { isSameName } from "../schema/names.ts";
 import type { IndexDefinition } from "./definition.ts";
-import { damagedRecord, findIndex, type Installed, inFrontOf, type Problem, problemsOf } from "./installed.ts";
+import { findIndex, type Installed } from "./installed.ts";
+import { damagedRecord, inFrontOf, type Problem, problemsOf } from "./problems.ts";
 
 /** One thing in which a database is not what the schema declares. */
 export interface Drift {

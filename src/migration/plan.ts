@@ -1,17 +1,6 @@
 import { isSameName, namesOf, ownerOf } from "../schema/names.ts";
 import { checkTogether, FORMAT_VERSION, type IndexDefinition } from "./definition.ts";
-import {
-  findIndex,
-  findTable,
-  hiddenProblems,
-  type Installed,
-  type InstalledIndex,
-  inFrontOf,
-  isBlocking,
-  isTheirs,
-  type Problem,
-  problemsOf,
-} from "./installed.ts";
+import { findIndex, findTable, type Installed, type InstalledIndex } from "./installed.ts";
 import {
   CREATE_REGISTRY,
   DROP_REGISTRY,
@@ -25,6 +14,7 @@ import {
   schemaStatements,
   unregisterStatement,
 } from "./objects.ts";
+import { hiddenProblems, inFrontOf, isBlocking, isTheirs, newerFormat, type Problem, problemsOf } from "./problems.ts";
 import { identifier } from "./sql-text.ts";
 
 /** What to run, in two parts; every entry is one statement on one line. Both empty: nothing to change. */
@@ -210,8 +200,7 @@ function update(definition: IndexDefinition, installed: Installed, options: Upda
 
 function removal({ name, record }: InstalledIndex): Plan {
   if (record && record.format > FORMAT_VERSION) {
-    const message = `index ${name} has format ${record.format}, this library knows ${FORMAT_VERSION}: update drizzle-vector`;
-    return { ...NOTHING, blocking: [{ code: "FORMAT_NEWER", object: name, message }] };
+    return { ...NOTHING, blocking: [newerFormat(name, record.format)] };
   }
   const before = [...dropStatements(name), ...(record ? [unregisterStatement(name)] : [])];
   return { ...NOTHING, before, changes: [`drop index ${name}`] };

@@ -9,7 +9,8 @@ import {
   IndexPendingError,
 } from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
-import { parseDefinition, RECORD_REMEDY } from "../migration/installed.ts";
+import { parseDefinition } from "../migration/installed.ts";
+import { RECORD_REMEDY } from "../migration/problems.ts";
 import { REGISTRY } from "../schema/names.ts";
 import type { SearchIndex } from "../schema/search-index.ts";
 

@@ -1,7 +1,8 @@
 import Database from "better-sqlite3";
 import { definitionOf, type IndexDefinition } from "../../src/migration/definition.ts";
-import { type Installed, problemsOf, readInstalledSync, type SqlRow } from "../../src/migration/installed.ts";
+import { type Installed, readInstalledSync, type SqlRow } from "../../src/migration/installed.ts";
 import { type Plan, planEnsure } from "../../src/migration/plan.ts";
+import { problemsOf } from "../../src/migration/problems.ts";
 import type { SearchIndex } from "../../src/schema.ts";
 
 export type Db = Database.Database;

@@ -2,8 +2,8 @@ import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { describe, expect, test } from "vitest";
 import { definitionOf } from "../../src/migration/definition.ts";
 import { noticesOf } from "../../src/migration/drift.ts";
-import { inFrontOf } from "../../src/migration/installed.ts";
 import { planMigration } from "../../src/migration/plan.ts";
+import { inFrontOf } from "../../src/migration/problems.ts";
 import { searchIndex, vectorColumn } from "../../src/schema.ts";
 import { type Db, ensure, installedIn, open, problemsIn, rows } from "./database.ts";
 

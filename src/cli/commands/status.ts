@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { type IndexStatus, status } from "../../maintenance/status.ts";
-import { RECORD_REMEDY } from "../../migration/installed.ts";
+import { RECORD_REMEDY } from "../../migration/problems.ts";
 import { warn } from "../report.ts";
 import { bytesText, table } from "../table.ts";
 import { json, upkeepCommand } from "./upkeep.ts";
