@@ -2,7 +2,8 @@ import { attachmentNamed, attachmentsOf } from "../change/attachment.ts";
 import type { Driver, Snapshot, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import type { IndexDefinition, VectorDefinition } from "../migration/definition.ts";
-import { ColumnReader, type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
+import { ColumnReader } from "../vector/column-reader.ts";
+import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import type { ResidentCodes } from "../vector/resident-codes.ts";
 import { residentCodes } from "../vector/resident-column.ts";
 

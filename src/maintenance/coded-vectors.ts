@@ -1,17 +1,18 @@
 import { codecOf, type Element, encodeVector } from "../codec/codec.ts";
 import type { Row, Snapshot, Steps } from "../driver/driver.ts";
 import { scorerFor } from "../kernel/kernel.ts";
+import { LAST_ID } from "../migration/identity.ts";
 import { ChunkDamage } from "../vector/chunk.ts";
+import { BATCH_ROWS, ColumnReader } from "../vector/column-reader.ts";
 import { distrust } from "../vector/distrust.ts";
 import { Generations } from "../vector/generation.ts";
-import { BATCH_ROWS, ColumnReader, type IndexedColumn } from "../vector/indexed-column.ts";
+import type { IndexedColumn } from "../vector/indexed-column.ts";
 import type { ResidentCodes } from "../vector/resident-codes.ts";
 import { forgetCodes } from "../vector/resident-column.ts";
 import { rowId } from "../vector/row-ids.ts";
 import type { Selection } from "../vector/selection.ts";
 import { judge } from "../vector/skip.ts";
 import { type CodedRowsInput, codesOf } from "./coded-rows.ts";
-import { LAST_ID } from "./ids.ts";
 import { isQuery } from "./recall.ts";
 
 /** Rows whose codes are those of other vectors. */

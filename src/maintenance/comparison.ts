@@ -1,7 +1,7 @@
 import { SEQ_MAX } from "../change/log.ts";
 import type { Driver, Row, Steps } from "../driver/driver.ts";
 import { hashOf, type IndexDefinition } from "../migration/definition.ts";
-import { type Identity, identityOf } from "../migration/identity.ts";
+import { type Identity, identityOf, LAST_ID } from "../migration/identity.ts";
 import { findIndex, findTable } from "../migration/installed.ts";
 import { damagedRecord, isBlocking, type Problem } from "../migration/problems.ts";
 import { identifier } from "../migration/sql-text.ts";
@@ -10,7 +10,6 @@ import { isSameName, namesOf } from "../schema/names.ts";
 import { type CodedRowsInput, codedRows } from "./coded-rows.ts";
 import { contradicted, doWithout } from "./coded-vectors.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
-import { LAST_ID } from "./ids.ts";
 import { inSlices } from "./slices.ts";
 import { firstRow, type RecordedIndex, recordedIndex, type Target } from "./target.ts";
 import type { VerifyProblem, VerifyReport } from "./verify-report.ts";

@@ -5,9 +5,10 @@ import { identityOf } from "../migration/identity.ts";
 import { identifier } from "../migration/sql-text.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { tableNameOf } from "../schema/names.ts";
+import { ColumnReader } from "../vector/column-reader.ts";
 import { columnSpace } from "../vector/column-space.ts";
 import { type Generations, liveRows, type Manifest } from "../vector/generation.ts";
-import { ColumnReader, withoutPause } from "../vector/indexed-column.ts";
+import { withoutPause } from "../vector/indexed-column.ts";
 import { firstRow } from "./target.ts";
 
 /** How far a column has moved away from its codes on disk. Answers stay right; this is about time and, for a recall below 1, what is found. */

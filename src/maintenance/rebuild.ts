@@ -2,14 +2,13 @@ import { schemaVersionOf } from "../change/attachment.ts";
 import { type DbLike, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
 import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
-import { identityOf } from "../migration/identity.ts";
+import { FIRST_ID, identityOf, LAST_ID } from "../migration/identity.ts";
 import { findTable } from "../migration/installed.ts";
 import { clearPending, fillText } from "../migration/objects.ts";
 import { planRebuild } from "../migration/plan.ts";
 import { isTheirs } from "../migration/problems.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { contentOf, textDamage } from "./fts.ts";
-import { FIRST_ID, LAST_ID } from "./ids.ts";
 import { foldColumns, vectorColumnsOf } from "./optimize.ts";
 import { inSlices, type LongWorkOptions, longWorkOptions, outsideTransactions, SLICE_MS } from "./slices.ts";
 import {

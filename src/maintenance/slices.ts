@@ -1,8 +1,8 @@
 import { describe } from "../codec/codec.ts";
 import type { Driver, Steps } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
+import { FIRST_ID } from "../migration/identity.ts";
 import { knownOptions } from "../query/options.ts";
-import { FIRST_ID } from "./ids.ts";
 
 /** How long work goes on for, what it tells meanwhile, and how it is stopped. */
 export interface LongWorkOptions {

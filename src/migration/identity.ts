@@ -3,6 +3,10 @@ import type { IndexDefinition } from "./definition.ts";
 import { identifier } from "./sql-text.ts";
 import type { KeyPart, TableFacts } from "./table-facts.ts";
 
+/** The least and the greatest id a row can have: SQLite's integers have 64 bits. */
+export const FIRST_ID = -(2n ** 63n);
+export const LAST_ID = 2n ** 63n - 1n;
+
 /**
  * How rows of the user's table get the integer ids that our tables and FTS5 know them by. An INTEGER PRIMARY KEY is the id.
  * Any other key gets one from the map `_dv_<index>_keys`: a rowid would not do, since a copy of the table renumbers it, and a

@@ -3,11 +3,12 @@ import type { Row, Steps } from "../driver/driver.ts";
 import { memoryBudgetOf } from "../driver/events.ts";
 import { codeKernel } from "../kernel/code-kernel.ts";
 import type { RowCode } from "../kernel/coder.ts";
+import { FIRST_ID, LAST_ID } from "../migration/identity.ts";
+import { ColumnReader } from "./column-reader.ts";
 import { type ColumnSpace, hasModel } from "./column-space.ts";
 import { codesInMemory, type Plan } from "./fold-plan.ts";
 import { CHUNK_MS, damageOf, FoldLost, type Slices, type Work } from "./fold-slices.ts";
 import type { Generations, Segment, Unit } from "./generation.ts";
-import { ColumnReader } from "./indexed-column.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 import { loadBits } from "./resident-column.ts";
 import { RowBlocks, type Slots } from "./row-blocks.ts";
@@ -47,7 +48,7 @@ export function* writeSegment(
   const source = new RowSource(slices, connection, space, plan.skipped);
   yield* slices.breathe();
   if (plan.ids === "all") yield* source.completeCodes();
-  for (let least: bigint | undefined = -(2n ** 63n); least !== undefined; ) {
+  for (let least: bigint | undefined = FIRST_ID; least !== undefined; ) {
     const most = Math.min(pageRows, writer.room);
     const { ids, values }: RowPage =
       plan.ids === "all"
@@ -56,7 +57,7 @@ export function* writeSegment(
     if (ids.length > 0) yield* source.write(ids, values, writer);
     progress.done += ids.length;
     const last: bigint | undefined = ids.at(-1);
-    least = ids.length < most || last === 2n ** 63n - 1n ? undefined : last! + 1n;
+    least = ids.length < most || last === LAST_ID ? undefined : last! + 1n;
     if (writer.room === 0 || least === undefined) {
       yield* slices.lock(CHUNK_MS);
       yield* writer.flush();

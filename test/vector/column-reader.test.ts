@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { driverOf } from "../../src/driver/driver.ts";
 import { atOnce } from "../../src/kernel/breathing.ts";
-import { ColumnReader, withoutPause } from "../../src/vector/indexed-column.ts";
+import { ColumnReader } from "../../src/vector/column-reader.ts";
+import { withoutPause } from "../../src/vector/indexed-column.ts";
 import { mergeIds } from "../../src/vector/sorted-ids.ts";
 import { App, KEYS } from "../helpers/folding.ts";
 import { columnOf } from "../helpers/slow-fold.ts";
