@@ -5,13 +5,12 @@ import { type Identity, identityOf, LAST_ID } from "../migration/identity.ts";
 import { findIndex, findTable } from "../migration/installed.ts";
 import { damagedRecord, isBlocking, type Problem } from "../migration/problems.ts";
 import { identifier } from "../migration/sql-text.ts";
-import type { TableFacts } from "../migration/table-facts.ts";
 import { isSameName, namesOf } from "../schema/names.ts";
 import { type CodedRowsInput, codedRows } from "./coded-rows.ts";
 import { contradicted, doWithout } from "./coded-vectors.ts";
 import { contentOf, damageIn, textDamage } from "./fts.ts";
 import { inSlices } from "./slices.ts";
-import { firstRow, type RecordedIndex, recordedIndex, type Target } from "./target.ts";
+import { count, firstRow, type RecordedIndex, recordedIndex, type Target } from "./target.ts";
 import type { VerifyProblem, VerifyReport } from "./verify-report.ts";
 
 /** Tables, triggers and what the registry says; the objects are looked at again by each slice. */
@@ -226,7 +225,6 @@ export function* countIds(target: Target): Steps<number> {
 interface Parts {
   readonly definition: IndexDefinition;
   readonly identity: Identity;
-  readonly table: TableFacts;
   /** Whether there is text, in a table that can be read as it should be. */
   readonly text: boolean;
 }
@@ -237,7 +235,7 @@ function partsOf({ definition, installed, problems }: RecordedIndex): Parts | un
   if (problems.some(isBlocking) || !isUsable(problems, keys)) return undefined;
   const table = findTable(installed, definition.table)!;
   const text = definition.text !== null && isUsable(problems, fts);
-  return { definition, identity: identityOf(definition, table), table, text };
+  return { definition, identity: identityOf(definition, table), text };
 }
 
 function isUsable(problems: readonly Problem[], ...tables: readonly string[]): boolean {
@@ -246,10 +244,6 @@ function isUsable(problems: readonly Problem[], ...tables: readonly string[]): b
 
 function problemOf({ code, message }: Problem): VerifyProblem {
   return { code: code as VerifyProblem["code"], message };
-}
-
-function* count(source: string): Steps<number> {
-  return Number((yield* firstRow(`SELECT count(*) FROM ${source}`))![0]);
 }
 
 /** The primary key of an id, for people. */

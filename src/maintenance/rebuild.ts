@@ -13,6 +13,7 @@ import { foldColumns, vectorColumnsOf } from "./optimize.ts";
 import { inSlices, type LongWorkOptions, longWorkOptions, outsideTransactions, SLICE_MS } from "./slices.ts";
 import {
   checkFeasible,
+  count,
   execute,
   firstRow,
   type IndexOrName,
@@ -136,8 +137,8 @@ function* fillSlice(target: Target, { from, limit, made }: SliceInput): Steps<Fi
   const table = findTable(installed, definition.table)!;
   const { ids, id } = identityOf(definition, table);
   const page = `SELECT ${id} AS id FROM ${ids} WHERE ${id} >= ${from} ORDER BY ${id} LIMIT ${limit}`;
-  const [last, count] = (yield* firstRow(`SELECT CAST(max(id) AS TEXT), count(*) FROM (${page})`))!;
-  const filled = Number(count);
+  const [last, found] = (yield* firstRow(`SELECT CAST(max(id) AS TEXT), count(*) FROM (${page})`))!;
+  const filled = Number(found);
   const to = filled < limit ? LAST_ID : BigInt(String(last));
   if (filled > 0) yield* execute([fillRange(definition, table, from, to)]);
   const ms = performance.now() - start;
@@ -160,5 +161,5 @@ function fillRange(definition: IndexDefinition, table: TableFacts, from: bigint,
 function* countIds(target: Target): Steps<number> {
   const { definition, installed } = yield* recordedIndex(target);
   const { ids } = identityOf(definition, findTable(installed, definition.table)!);
-  return Number((yield* firstRow(`SELECT count(*) FROM ${ids}`))![0]);
+  return yield* count(ids);
 }

@@ -135,6 +135,11 @@ export function* execute(statements: readonly string[]): Steps<void> {
   }
 }
 
+/** How many rows there are. @param source - what stands behind FROM */
+export function* count(source: string): Steps<number> {
+  return Number((yield* firstRow(`SELECT count(*) FROM ${source}`))![0]);
+}
+
 /** The first row of a statement. */
 export function* firstRow(sql: string): Steps<readonly unknown[] | undefined> {
   const rows: (readonly unknown[])[] = yield { type: "rows", sql, params: [] };

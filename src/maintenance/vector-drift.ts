@@ -50,7 +50,7 @@ const CHANGES_SHARE = 1 / 16;
 const GROWTH = 2;
 
 /** @throws {ChunkDamage} when the model cannot be read */
-export function* driftOf(
+export function* vectorDriftOf(
   { definition, vector, table }: DriftInput,
   generations: Generations,
   manifest: Manifest,
