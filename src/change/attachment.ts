@@ -1,4 +1,5 @@
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import { IndexMissingError } from "../errors.ts";
 import { FORMAT_VERSION, type IndexDefinition } from "../migration/definition.ts";
 import {
   findTable,
@@ -59,13 +60,14 @@ const seen = new WeakMap<object, Seen>();
  */
 export function* attachmentsOf({ connection }: Driver, { isShared }: Snapshot): Steps<readonly Attachment[]> {
   const schemaVersion = yield* schemaVersionOf();
-  const temporary = yield* temporaryOf();
+  const found = yield* temporaryOf();
+  const temporary = found.length === 0 ? "" : JSON.stringify(found);
   const known = seen.get(connection);
   const isSame = known?.schemaVersion === schemaVersion && known.records === (known.records && (yield* recordsOf()));
   if (isSame && known.temporary === temporary) return known.attachments;
   // Temporary tables may come and go with every request of an app, most of them none of our business.
   const attachments =
-    isSame && !(yield* isHiding(known.attachments))
+    isSame && !isHiding(found, known.attachments)
       ? known.attachments
       : checked(yield* installedIn(), { schemaVersion, isCommitted: !isShared });
   if (!isShared) {
@@ -93,21 +95,19 @@ export function* schemaVersionOf(): Steps<string> {
  * Not `PRAGMA temp.schema_version`: SQLite (3.53) reads through a null pointer where such a statement was prepared before an app's
  * `PRAGMA temp_store` did away with the temporary database, and statements of our own are kept. This one it prepares anew.
  */
-function* temporaryOf(): Steps<string> {
-  const rows: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
-  return rows.length === 0 ? "" : JSON.stringify(rows);
+function* temporaryOf(): Steps<readonly Temporary[]> {
+  return yield { type: "rows", sql: TEMPORARY, params: [] };
 }
 
 /** Whether temporary tables stand in the place of others, or did when these were found. */
-function* isHiding(attachments: readonly Attachment[]): Steps<boolean> {
+function isHiding(temporary: readonly Temporary[], attachments: readonly Attachment[]): boolean {
   if (attachments.some(({ problems }) => problems.some(isHidden))) return true;
-  return yield* isAnyHidden(attachments.map(({ record }) => record.table));
+  return attachments.some(({ record }) => hiddenProblems(temporary, record.table).length > 0);
 }
 
-/** Whether temporary tables or views of this connection stand in the place of one of these, or of one of ours. */
-export function* isAnyHidden(tables: readonly string[]): Steps<boolean> {
-  const temporary: Row[] = yield { type: "rows", sql: TEMPORARY, params: [] };
-  return tables.some((table) => hiddenProblems(temporary as unknown as Temporary[], table).length > 0);
+/** Whether temporary tables or views of this connection stand in the place of this table, or of one of ours. */
+export function* isHiddenNow(table: string): Steps<boolean> {
+  return hiddenProblems(yield* temporaryOf(), table).length > 0;
 }
 
 /** What a database has of ours, read through a driver. */
@@ -123,6 +123,16 @@ export function* installedIn(tables: readonly string[] = []): Steps<Installed> {
 
 export function attachmentNamed(attachments: readonly Attachment[], name: string): Attachment | undefined {
   return attachments.find((attachment) => isSameName(attachment.name, name));
+}
+
+/** The error where a database records no index of that name. */
+export function missingIndex(name: string): IndexMissingError {
+  return new IndexMissingError({
+    subject: name,
+    expected: "a search index in the database",
+    got: "none of that name",
+    hint: 'Run "drizzle-vector generate" and your migrations, or ensureSearchIndexes(db, [index]) where you have none.',
+  });
 }
 
 /** What to do about the problems of an index. */

@@ -1,6 +1,6 @@
 import { attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
 import { type DbLike, type Driver, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
-import { IndexDetachedError, IndexFormatError, TransactionOpenError, UnsupportedDriverError } from "../errors.ts";
+import { IndexDetachedError, IndexFormatError, UnsupportedDriverError } from "../errors.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import { CHUNK_FORMAT } from "../vector/chunk.ts";
@@ -8,7 +8,7 @@ import { clearLeftOvers, Fold, type FoldResult } from "../vector/fold.ts";
 import { type IndexedColumn, indexedColumnOf } from "../vector/indexed-column.ts";
 import { reportDamage } from "../vector/report-damage.ts";
 import { noteStored } from "../vector/resident-column.ts";
-import { type LongWorkOptions, longWorkOptions, outsideTransactions, pause, SLICE_MS } from "./slices.ts";
+import { checkOutside, type LongWorkOptions, longWorkOptions, outsideTransactions, pause, SLICE_MS } from "./slices.ts";
 import { firstRow, type IndexOrName, recordedIndex, type Target, targetOf } from "./target.ts";
 
 export interface OptimizeResult {
@@ -41,14 +41,7 @@ export async function optimize(db: DbLike, index: IndexOrName, options?: LongWor
   const target = targetOf(db, index);
   signal?.throwIfAborted();
   const { columns, hasText, isShared } = await driver.run((snapshot) => plan(target, driver, snapshot));
-  if (isShared) {
-    throw new TransactionOpenError({
-      subject: "optimize",
-      expected: "no open transaction",
-      got: "one",
-      hint: "optimize commits slice by slice; call it outside of transactions.",
-    });
-  }
+  checkOutside(isShared, "optimize", "commits slice by slice");
   const rows = await foldColumns(driver, columns, { onProgress, signal });
   if (hasText) await mergeText(driver, target, signal);
   return { index: target.name, rows, ms: performance.now() - start };

@@ -1,13 +1,12 @@
 import { installedIn } from "../change/attachment.ts";
 import { type DbLike, type Driver, driverOf, type Row } from "../driver/driver.ts";
-import { TransactionOpenError } from "../errors.ts";
 import { findIndex } from "../migration/installed.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
 import { forgetCodes } from "../vector/resident-column.ts";
 import { stopFolds } from "../vector/upkeep.ts";
 import { foldColumns, vectorColumnsOf } from "./optimize.ts";
-import { type LongWorkOptions, longWorkOptions, outsideTransactions } from "./slices.ts";
+import { checkOutside, type LongWorkOptions, longWorkOptions, outsideTransactions } from "./slices.ts";
 import { unreadableIndex } from "./target.ts";
 
 export interface PurgeResult {
@@ -54,14 +53,7 @@ export async function purge(db: DbLike, options?: Pick<LongWorkOptions, "signal"
     });
     return { names: recorded.map(({ name }) => name), texts: withText.map(({ name }) => name), isShared: shared };
   });
-  if (isShared) {
-    throw new TransactionOpenError({
-      subject: "purge",
-      expected: "no open transaction",
-      got: "one",
-      hint: "purge rewrites the file; call it outside of transactions.",
-    });
-  }
+  checkOutside(isShared, "purge", "rewrites the file");
   stopFolds(driver.connection);
   forgetCodes(driver.connection);
   const [before] = await pragma(driver, "PRAGMA secure_delete");

@@ -1,6 +1,5 @@
 import { schemaVersionOf } from "../change/attachment.ts";
 import { type DbLike, driverOf, type Snapshot, type Steps } from "../driver/driver.ts";
-import { TransactionOpenError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { FIRST_ID, identityOf, LAST_ID } from "../migration/identity.ts";
 import { findTable } from "../migration/installed.ts";
@@ -10,7 +9,14 @@ import { isTheirs } from "../migration/problems.ts";
 import type { TableFacts } from "../migration/table-facts.ts";
 import { contentOf, textDamage } from "./fts.ts";
 import { foldColumns, vectorColumnsOf } from "./optimize.ts";
-import { inSlices, type LongWorkOptions, longWorkOptions, outsideTransactions, SLICE_MS } from "./slices.ts";
+import {
+  checkOutside,
+  inSlices,
+  type LongWorkOptions,
+  longWorkOptions,
+  outsideTransactions,
+  SLICE_MS,
+} from "./slices.ts";
 import {
   checkFeasible,
   count,
@@ -87,14 +93,7 @@ function* canGoOn(target: Target): Steps<boolean> {
 
 /** @returns the state of the schema in which there is something to fill */
 function* begin(target: Target, { isShared }: Snapshot, isSound: boolean): Steps<string> {
-  if (isShared) {
-    throw new TransactionOpenError({
-      subject: "rebuild",
-      expected: "no open transaction",
-      got: "one",
-      hint: "rebuild commits slice by slice; call it outside of transactions.",
-    });
-  }
+  checkOutside(isShared, "rebuild", "commits slice by slice");
   const { record, definition, installed, problems } = yield* recordedIndex(target);
   const isBegun = isSound && record.pending === "text" && problems.every(isTheirs);
   if (!isBegun) yield* createAnew({ record, definition, installed });

@@ -1,6 +1,6 @@
 import { describe } from "../codec/codec.ts";
 import type { Driver, Steps } from "../driver/driver.ts";
-import { InvalidOptionError } from "../errors.ts";
+import { InvalidOptionError, TransactionOpenError } from "../errors.ts";
 import { FIRST_ID } from "../migration/identity.ts";
 import { knownOptions } from "../query/options.ts";
 
@@ -93,6 +93,17 @@ export async function outsideTransactions<T>(
     await pause();
     signal?.throwIfAborted();
   }
+}
+
+/** @throws {TransactionOpenError} where a helper that cannot work inside the app's own transaction was called in one */
+export function checkOutside(isShared: boolean, helper: string, does: string): void {
+  if (!isShared) return;
+  throw new TransactionOpenError({
+    subject: helper,
+    expected: "no open transaction",
+    got: "one",
+    hint: `${helper} ${does}; call it outside of transactions.`,
+  });
 }
 
 export function pause(ms = PAUSE_MS): Promise<void> {

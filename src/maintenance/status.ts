@@ -1,4 +1,4 @@
-import { installedIn } from "../change/attachment.ts";
+import { installedIn, missingIndex } from "../change/attachment.ts";
 import { type DbLike, driverOf, type KindOf, type Result, type Row, type Steps } from "../driver/driver.ts";
 import { hashOf } from "../migration/definition.ts";
 import { findIndex, findTable, type Installed, type InstalledIndex } from "../migration/installed.ts";
@@ -11,7 +11,6 @@ import {
   count,
   firstRow,
   type IndexOrName,
-  missingIndex,
   readableDefinition,
   type Target,
   targetOf,

@@ -1,14 +1,8 @@
-import { installedIn } from "../change/attachment.ts";
+import { installedIn, missingIndex } from "../change/attachment.ts";
 import { describe } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { DbLike, Steps } from "../driver/driver.ts";
-import {
-  DeclarationDriftError,
-  IndexDamagedError,
-  IndexFormatError,
-  IndexMissingError,
-  InvalidOptionError,
-} from "../errors.ts";
+import { DeclarationDriftError, IndexDamagedError, IndexFormatError, InvalidOptionError } from "../errors.ts";
 import { definitionOf, FORMAT_VERSION, hashOf, type IndexDefinition } from "../migration/definition.ts";
 import { findIndex, type IndexRecord, type Installed } from "../migration/installed.ts";
 import type { Plan } from "../migration/plan.ts";
@@ -68,15 +62,6 @@ export function readableDefinition(
   declared: IndexDefinition | undefined,
 ): IndexDefinition | undefined {
   return definition ?? (declared && hashOf(declared) === hash ? declared : undefined);
-}
-
-export function missingIndex(name: string): IndexMissingError {
-  return new IndexMissingError({
-    subject: name,
-    expected: "a search index in the database",
-    got: "none of that name",
-    hint: 'Run "drizzle-vector generate" and your migrations, or ensureSearchIndexes(db, [index]) where you have none.',
-  });
 }
 
 export function unreadableIndex(name: string, { format }: IndexRecord): IndexFormatError {

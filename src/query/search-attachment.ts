@@ -1,4 +1,4 @@
-import { type Attachment, attachmentNamed, attachmentsOf, remedyOf } from "../change/attachment.ts";
+import { type Attachment, attachmentNamed, attachmentsOf, missingIndex, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import {
@@ -44,14 +44,7 @@ interface CheckInput {
 export function* checkSearchable({ driver, snapshot, declared, needsText }: CheckInput): Steps<void> {
   const { name } = declared;
   const attachment = attachmentNamed(yield* attachmentsOf(driver, snapshot), name);
-  if (!attachment) {
-    throw new IndexMissingError({
-      subject: name,
-      expected: "a search index in the database",
-      got: "none of that name",
-      hint: `Run "drizzle-vector generate" and your migrations, or ensureSearchIndexes(db, [index]) where you have none.`,
-    });
-  }
+  if (!attachment) throw missingIndex(name);
   checkAttached(attachment);
   if (!needsText) return;
   // These may change without the schema: read anew each time.

@@ -1,4 +1,4 @@
-import { isAnyHidden } from "../change/attachment.ts";
+import { isHiddenNow } from "../change/attachment.ts";
 import type { Row, Step, Steps } from "../driver/driver.ts";
 import { LOG_TAIL } from "../migration/log-triggers.ts";
 import { identifier } from "../migration/sql-text.ts";
@@ -155,6 +155,6 @@ export class Slices {
     const { attachment, table } = this.column;
     const [row]: Row[] = yield { type: "rows", sql: "PRAGMA schema_version", params: [] };
     if (String(row?.[0]) !== attachment.schemaVersion) return false;
-    return !(yield* isAnyHidden([table.name]));
+    return !(yield* isHiddenNow(table.name));
   }
 }
