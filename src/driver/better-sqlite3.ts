@@ -1,6 +1,6 @@
 import { fillPlaceholders } from "drizzle-orm";
-import { ConnectionBusyError } from "../errors.ts";
 import { fillNursery } from "../kernel/free-bytes.ts";
+import { clearlyReadOnly, connectionBusy, SAVEPOINT } from "./common.ts";
 import type {
   Driver,
   QueryStep,
@@ -14,7 +14,6 @@ import type {
   Steps,
   StreamStep,
 } from "./driver.ts";
-import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -271,15 +270,10 @@ function clearly<T>(work: () => T): T {
     if (!(cause instanceof TypeError) || !/connection is (busy|not open)/.test(cause.message)) {
       throw clearlyReadOnly(error);
     }
-    const closed = cause.message.includes("not open");
-    throw new ConnectionBusyError({
-      subject: "db",
-      expected: "a connection that can run a statement",
-      got: closed ? "a closed connection" : "one that is executing another statement",
-      hint: closed
-        ? "Open the database before searching."
-        : "A search cannot run inside an SQL function or between the steps of a write; run it before or after.",
-      cause: error,
-    });
+    if (cause.message.includes("not open")) {
+      throw connectionBusy("a closed connection", "Open the database before searching.", error);
+    }
+    const hint = "A search cannot run inside an SQL function or between the steps of a write; run it before or after.";
+    throw connectionBusy("one that is executing another statement", hint, error);
   }
 }

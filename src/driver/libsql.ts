@@ -1,6 +1,7 @@
 import { fillPlaceholders } from "drizzle-orm";
 import { ConnectionBusyError } from "../errors.ts";
 import { eponymous } from "../migration/sql-text.ts";
+import { clearlyReadOnly, connectionBusy, SAVEPOINT } from "./common.ts";
 import type {
   BuiltSelect,
   Driver,
@@ -13,7 +14,6 @@ import type {
   Steps,
   StreamStep,
 } from "./driver.ts";
-import { clearlyReadOnly, SAVEPOINT } from "./writing.ts";
 
 interface Executor {
   execute(statement: { sql: string; args: unknown[] }): Promise<{ rows: ArrayLike<unknown>[] }>;
@@ -159,14 +159,7 @@ async function clearly<T>(work: () => Promise<T>): Promise<T> {
     // Drizzle wraps what the client throws.
     const state = STATES.get(code) ?? STATES.get((Object(cause) as { code?: unknown }).code);
     if (state === undefined) throw clearlyReadOnly(error);
-    const [got, hint] = state;
-    throw new ConnectionBusyError({
-      subject: "db",
-      expected: "a connection that can run a statement",
-      got,
-      hint,
-      cause: error,
-    });
+    throw connectionBusy(...state, error);
   }
 }
 

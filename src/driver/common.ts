@@ -1,4 +1,4 @@
-import { ReadOnlyError } from "../errors.ts";
+import { ConnectionBusyError, ReadOnlyError } from "../errors.ts";
 
 /** The savepoint that `write` works in where the caller has a transaction open. */
 export const SAVEPOINT = "_dv_write";
@@ -13,5 +13,16 @@ export function clearlyReadOnly(error: unknown): unknown {
     got: "one that is read-only",
     hint: "Create and repair search indexes where the app can write: in a migration, or at deployment.",
     cause: error,
+  });
+}
+
+/** The error for the driver's own about the state of its connection. */
+export function connectionBusy(got: string, hint: string, cause: unknown): ConnectionBusyError {
+  return new ConnectionBusyError({
+    subject: "db",
+    expected: "a connection that can run a statement",
+    got,
+    hint,
+    cause,
   });
 }
