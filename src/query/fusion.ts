@@ -1,6 +1,6 @@
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
-import { knownOptions } from "./options.ts";
+import { isSmuggled, knownOptions } from "./options.ts";
 
 /** What one leg of a hybrid search says of every candidate. */
 export interface Leg {
@@ -257,7 +257,7 @@ function checkWeights(weights: unknown, standard: Weights): Weights {
   }
   const checked: Record<string, number> = Object.create(null);
   for (const [name, weight] of Object.entries(weights)) {
-    if (name === "__proto__" || name === "constructor" || name === "prototype") continue;
+    if (isSmuggled(name)) continue;
     if (typeof weight !== "number" || !(weight >= 0 && weight <= WEIGHT_MAX)) {
       throw new InvalidOptionError({
         subject: `weights.${name}`,

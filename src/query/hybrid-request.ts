@@ -5,16 +5,16 @@ import { InvalidOptionError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { type IndexedVector, isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
 import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
+import { copied } from "./as-given.ts";
 import { type Fields, fieldsOf } from "./fetch.ts";
 import { type Fusion, fusionOption } from "./fusion.ts";
 import type { HybridOptions } from "./hybrid.ts";
 import { type KeyedTable, keyedTable } from "./keyed-table.ts";
 import { condition, isPlaceholder, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.ts";
-import { vectorsOnlyHint } from "./search.ts";
 import { declarationOf } from "./search-attachment.ts";
 import { Highlighter } from "./search-highlight.ts";
 import { TextLeg } from "./search-leg.ts";
-import { TEXT_OPTIONS } from "./search-options.ts";
+import { checkHasText, TEXT_OPTIONS } from "./search-options.ts";
 
 const OPTIONS = ["select", "where", "limit", "offset", "depth", "fusion", "highlight", ...TEXT_OPTIONS] as const;
 
@@ -81,7 +81,7 @@ export class HybridRequest {
     this.isByName = isNamed(vector);
     const legs = vector === undefined ? [] : this.isByName ? named(vector as object, index) : [single(vector, index)];
     for (const leg of legs) checkVector(leg);
-    this.vectors = legs.map((leg) => ({ ...leg, query: copyOf(leg.query) }));
+    this.vectors = legs.map((leg) => ({ ...leg, query: copied(leg.query) }));
     if (text !== undefined) checkHasText(index);
     this.text =
       text === undefined
@@ -116,16 +116,6 @@ function checkQuery(query: unknown): { text: unknown; vector: unknown } {
   const { text, vector } = knownOptions<{ text: unknown; vector: unknown }>(query ?? null, naming, ["text", "vector"]);
   if (text !== undefined || vector !== undefined) return { text, vector };
   throw new InvalidOptionError({ subject: "query", expected: "a text, a vector or both", got: "neither" });
-}
-
-function checkHasText(index: SearchIndex): void {
-  if (index.text.length > 0) return;
-  throw new InvalidOptionError({
-    subject: index.name,
-    expected: "a searchIndex with text columns",
-    got: "one with vectors only",
-    hint: vectorsOnlyHint(index),
-  });
 }
 
 /** Whether vectors are given as an object by column. */
@@ -172,13 +162,6 @@ function checkVector({ indexed, query }: VectorLeg): void {
   if (isPlaceholder(query)) return;
   const { column } = indexed;
   encodeVector(query, configOf(column)!, columnLabel(column));
-}
-
-/** Numbers as they are now: they may be others when the query runs. */
-function copyOf(query: unknown): unknown {
-  if (Array.isArray(query)) return query.slice();
-  // A Buffer's own `slice` is a view.
-  return ArrayBuffer.isView(query) ? Uint8Array.prototype.slice.call(query) : query;
 }
 
 /** A vector column as `nearest` takes it. */

@@ -16,7 +16,7 @@ interface Naming {
 }
 
 /**
- * A caller's options as a plain object of known names. Keys that JSON may smuggle in (`__proto__`, `constructor`) are ignored.
+ * A caller's options as a plain object of known names. Keys that are smuggled in are ignored.
  *
  * @param of - the helper whose options they are, or what else the object is
  * @throws {InvalidOptionError} for an option that does not exist: a misspelt one must not go unnoticed
@@ -33,7 +33,7 @@ export function knownOptions<T extends object>(
     throw new InvalidOptionError({ subject, expected, got: describe(options) });
   }
   for (const name of Object.keys(options)) {
-    if (name === "__proto__" || name === "constructor" || name === "prototype") continue;
+    if (isSmuggled(name)) continue;
     if (!(names as readonly string[]).includes(name)) {
       throw new InvalidOptionError({
         subject: name,
@@ -44,6 +44,11 @@ export function knownOptions<T extends object>(
     (known as Record<string, unknown>)[name] = (options as Record<string, unknown>)[name];
   }
   return known;
+}
+
+/** Whether a key is one that JSON may bring along and nobody has meant. */
+export function isSmuggled(key: string): boolean {
+  return key === "__proto__" || key === "constructor" || key === "prototype";
 }
 
 function optionsOf(helper: string): Naming {

@@ -2,6 +2,7 @@ import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { isWeight, type SearchIndex, WEIGHT_MAX } from "../schema/search-index.ts";
 import { ENGLISH_STOP_WORDS } from "../text/stop-words.ts";
+import { isSmuggled } from "./options.ts";
 
 /** How a person's text is looked for; what `search` and `hybrid` have in common. */
 export interface TextOptions<TText extends string = string> {
@@ -20,11 +21,22 @@ export interface TextOptions<TText extends string = string> {
 
 export const TEXT_OPTIONS = ["match", "prefix", "weights", "stopWords"] as const;
 
+/** @throws {InvalidOptionError} when an index has vectors only */
+export function checkHasText({ name, text, vectors }: SearchIndex): void {
+  if (text.length > 0) return;
+  throw new InvalidOptionError({
+    subject: name,
+    expected: "a searchIndex with text columns",
+    got: "one with vectors only",
+    hint: `Use nearest(db, table.${vectors[0]!.key}, vector), or declare text columns under "text" in the index.`,
+  });
+}
+
 /** The weight of each text column of the index, in its order. */
 export function weightsOption(weights: unknown, { name, text }: SearchIndex): number[] {
   const own = weights === undefined ? {} : checkObject(weights);
   const known = text.map(({ key }) => key);
-  const unknown = Object.keys(own).find((key) => !isUnsafe(key) && !known.includes(key));
+  const unknown = Object.keys(own).find((key) => !isSmuggled(key) && !known.includes(key));
   if (unknown !== undefined) {
     throw new InvalidOptionError({
       subject: `weights.${unknown}`,
@@ -84,9 +96,4 @@ function checkObject(weights: unknown): Record<string, unknown> {
     expected: "an object of weights by column",
     got: describe(weights),
   });
-}
-
-/** Keys that JSON may smuggle in; ignored as `knownOptions` ignores them. */
-function isUnsafe(key: string): boolean {
-  return key === "__proto__" || key === "constructor" || key === "prototype";
 }

@@ -14,7 +14,7 @@ import { condition, knownOptions, LIMIT_DEFAULT, wholeNumber } from "./options.t
 import { checkSearchable } from "./search-attachment.ts";
 import { Highlighter, type HighlightOptions, type Highlights } from "./search-highlight.ts";
 import { type FoundText, TextLeg } from "./search-leg.ts";
-import { TEXT_OPTIONS, type TextOptions } from "./search-options.ts";
+import { checkHasText, TEXT_OPTIONS, type TextOptions } from "./search-options.ts";
 import { SearchQuery, type SubqueryOf, type Values } from "./search-query.ts";
 
 export interface SearchOptions<TSelect, TText extends string = string, THighlight = unknown>
@@ -233,16 +233,13 @@ class SearchRequest {
 }
 
 function checkTextIndex(index: unknown): SearchIndex {
-  if (isSearchIndex(index) && index.text.length > 0) return index;
-  throw new InvalidOptionError({
-    subject: isSearchIndex(index) ? index.name : "index",
-    expected: "a searchIndex with text columns",
-    got: isSearchIndex(index) ? "one with vectors only" : describe(index),
-    ...(isSearchIndex(index) ? { hint: vectorsOnlyHint(index) } : {}),
-  });
-}
-
-/** What to do with an index without text. */
-export function vectorsOnlyHint({ vectors }: SearchIndex): string {
-  return `Use nearest(db, table.${vectors[0]!.key}, vector), or declare text columns under "text" in the index.`;
+  if (!isSearchIndex(index)) {
+    throw new InvalidOptionError({
+      subject: "index",
+      expected: "a searchIndex with text columns",
+      got: describe(index),
+    });
+  }
+  checkHasText(index);
+  return index;
 }
