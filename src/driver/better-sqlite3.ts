@@ -14,6 +14,7 @@ import type {
   Steps,
   StreamStep,
 } from "./driver.ts";
+import { getOrMake } from "./get-or-make.ts";
 
 /** The part of better-sqlite3 that is used; its types belong to the optional peer. */
 interface Database {
@@ -123,11 +124,7 @@ const statements = new WeakMap<Database, Map<string, Statement>>();
 const STATEMENTS_MAX = 200;
 
 function cached(client: Database, sql: string): Statement {
-  let known = statements.get(client);
-  if (!known) {
-    known = new Map();
-    statements.set(client, known);
-  }
+  const known = getOrMake(statements, client, () => new Map());
   let statement = known.get(sql);
   if (!statement) {
     statement = prepare(client, sql);

@@ -1,6 +1,7 @@
 import { describe } from "../codec/codec.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { type DbLike, type Driver, driverOf } from "./driver.ts";
+import { getOrMake } from "./get-or-make.ts";
 import { processWide } from "./process-wide.ts";
 
 /** Something a running app should know, as data; never thrown. */
@@ -150,8 +151,7 @@ const told = new WeakMap<object, Set<string>>();
 
 /** Reports a lasting state once a connection. */
 export function reportOnce(connection: object, event: SearchEvent, send = report): void {
-  const messages = told.get(connection) ?? new Set();
-  told.set(connection, messages);
+  const messages = getOrMake(told, connection, () => new Set());
   if (messages.has(event.message)) return;
   messages.add(event.message);
   send(connection, event);

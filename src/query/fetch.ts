@@ -1,6 +1,7 @@
 import { Column, getTableColumns, is, SQL, Subquery, sql, Table } from "drizzle-orm";
 import { describe } from "../codec/codec.ts";
 import type { PreparedSelect, Row, SelectBuilder, Selecting, SelectStep } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { InvalidOptionError, UnsupportedKeyError } from "../errors.ts";
 import { JSON_EACH } from "../migration/sql-text.ts";
 import { configOf } from "../schema/vector-column.ts";
@@ -26,12 +27,7 @@ const KEYS = "_dv_keys";
  */
 export function fieldsOf(keyed: KeyedTable, select: unknown, reserved: readonly string[]): Fields {
   if (select !== undefined) return checkedFields(select, reserved);
-  let fields = defaults.get(keyed);
-  if (!fields) {
-    fields = checkedFields(withoutVectors(keyed.columns), reserved);
-    defaults.set(keyed, fields);
-  }
-  return fields;
+  return getOrMake(defaults, keyed, () => checkedFields(withoutVectors(keyed.columns), reserved));
 }
 
 /** What is read where nothing is selected: the same object for each table, so that its select is built once. */
@@ -145,14 +141,10 @@ function preparedSelect(
   fields: Fields,
   candidates: readonly Keyed[],
 ): PreparedSelect {
-  const handles = prepared.get(fields) ?? new WeakMap();
-  prepared.set(fields, handles);
-  const selects: Map<string, PreparedSelect> = handles.get(db) ?? new Map();
-  handles.set(db, selects);
+  const handles = getOrMake(prepared, fields, () => new WeakMap());
+  const selects = getOrMake(handles, db, () => new Map());
   const form = keysForm(candidates.map(({ key }) => key));
-  const select = selects.get(form) ?? hitsSelect(db, table, fields, candidates).prepare();
-  selects.set(form, select);
-  return select;
+  return getOrMake(selects, form, () => hitsSelect(db, table, fields, candidates).prepare());
 }
 
 /**

@@ -2,6 +2,7 @@ import { and, type SQL, sql } from "drizzle-orm";
 import { toBytes, vectorBytes } from "../codec/codec.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { BuiltSelect, QueryStep, Row, Selecting, Snapshot, Steps } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { ZeroQueryError } from "../errors.ts";
 import { scorerFor } from "../kernel/kernel.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
@@ -178,16 +179,12 @@ function* distancesOf(request: NearestRequest, rows: readonly Keyed[], values: V
 const vectorsSelects = new WeakMap<AnyVectorColumn, Map<string, BuiltSelect>>();
 
 function vectorsSelect(db: Selecting, { column, keyed }: NearestRequest, rows: readonly Keyed[]): BuiltSelect {
-  const selects = vectorsSelects.get(column) ?? new Map<string, BuiltSelect>();
-  vectorsSelects.set(column, selects);
+  const selects = getOrMake(vectorsSelects, column, () => new Map());
   const form = `${casingOf(db)} ${keysForm(rows.map(({ key }) => key))}`;
-  let select = selects.get(form);
-  if (!select) {
+  return getOrMake(selects, form, () => {
     const text = keyedSelect(db, keyed, { vector: sql`${column}` }, rows).toSQL();
-    select = { toSQL: () => text };
-    selects.set(form, select);
-  }
-  return select;
+    return { toSQL: () => text };
+  });
 }
 
 function* sideBySide(leg: Answered, places: Places, values: Values): Steps<CandidateLeg> {

@@ -1,6 +1,7 @@
 import { type Column, getTableColumns, getTableName, is, type SQL, sql, type Table } from "drizzle-orm";
 import { getTableConfig, type SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Row } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { UnsupportedColumnError, UnsupportedKeyError } from "../errors.ts";
 import { columnLabel, configOf, describeColumn } from "../schema/vector-column.ts";
 
@@ -63,12 +64,7 @@ export function checkVectorColumn(column: Column<any, any, any>): void {
  * @throws {UnsupportedKeyError} when the table declares no primary key, or one with nullable parts
  */
 export function keyedTable(table: SQLiteTable): KeyedTable {
-  let keyed = keyedTables.get(table);
-  if (!keyed) {
-    keyed = withKey(table);
-    keyedTables.set(table, keyed);
-  }
-  return keyed;
+  return getOrMake(keyedTables, table, () => withKey(table));
 }
 
 /** A declared table does not change. */

@@ -1,6 +1,7 @@
 import { and, type SQL, sql } from "drizzle-orm";
 import { casingOf } from "../driver/casing.ts";
 import type { BuiltSelect, Driver, QueryStep, Row, Steps } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { columnName } from "../migration/definition.ts";
 import { collate, identityOf } from "../migration/identity.ts";
 import { identifier, JSON_EACH } from "../migration/sql-text.ts";
@@ -162,8 +163,7 @@ export class Matching {
 }
 
 function remembered(connection: object, sql: string): Condition {
-  const known = conditions.get(connection) ?? new Map<string, Condition>();
-  conditions.set(connection, known);
+  const known = getOrMake(conditions, connection, () => new Map());
   let condition = known.get(sql);
   if (!condition) {
     if (known.size >= CONDITIONS_MAX) known.clear();

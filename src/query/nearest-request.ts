@@ -1,6 +1,7 @@
 import type { SQL } from "drizzle-orm";
 import type { VectorShape } from "../codec/codec.ts";
 import type { Steps } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { checkMetric, type Metric } from "../metric/metric.ts";
 import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
 import { type Fields, fieldsOf } from "./fetch.ts";
@@ -89,11 +90,9 @@ type DeclaredColumn = Pick<NearestRequest, "keyed" | "label" | "shape">;
 const declaredColumns = new WeakMap<AnyVectorColumn, DeclaredColumn>();
 
 function declaredColumn(column: AnyVectorColumn): DeclaredColumn {
-  const known = declaredColumns.get(column);
-  if (known) return known;
-  const keyed = tableOfVector(column);
-  const { dimensions, element } = configOf(column)!;
-  const found = { keyed, label: columnLabel(column), shape: { dimensions, element } };
-  declaredColumns.set(column, found);
-  return found;
+  return getOrMake(declaredColumns, column, () => {
+    const keyed = tableOfVector(column);
+    const { dimensions, element } = configOf(column)!;
+    return { keyed, label: columnLabel(column), shape: { dimensions, element } };
+  });
 }

@@ -1,6 +1,7 @@
 import { type Attachment, attachmentNamed, attachmentsOf, missingIndex, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import {
   DeclarationDriftError,
   IndexDetachedError,
@@ -20,11 +21,8 @@ const definitions = new WeakMap<SearchIndex, Map<string | undefined, IndexDefini
 /** What a declaration means in this database. */
 export function declarationOf(index: SearchIndex, { handle }: Driver): IndexDefinition {
   const casing = casingOf(handle);
-  const known = definitions.get(index) ?? new Map<string | undefined, IndexDefinition>();
-  definitions.set(index, known);
-  const definition = known.get(casing) ?? definitionOf(index, casing === undefined ? {} : { casing });
-  known.set(casing, definition);
-  return definition;
+  const known = getOrMake(definitions, index, () => new Map());
+  return getOrMake(known, casing, () => definitionOf(index, casing === undefined ? {} : { casing }));
 }
 
 interface CheckInput {

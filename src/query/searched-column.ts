@@ -1,6 +1,7 @@
 import type { Attachment } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { Driver } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { type Casing, columnName } from "../migration/definition.ts";
 import { isSameName } from "../schema/names.ts";
 import type { AnyVectorColumn } from "../schema/vector-column.ts";
@@ -26,11 +27,10 @@ export interface SearchedInput {
 
 /** The column as the index knows it, unless what is asked is not what is indexed. */
 export function searchedColumn({ request, attachment, driver, recall }: SearchedInput): Searched | Refusal {
-  const columns = known.get(attachment) ?? new WeakMap<AnyVectorColumn, KnownColumn>();
-  known.set(attachment, columns);
+  const columns = getOrMake(known, attachment, () => new WeakMap());
   const casing = casingOf(driver.handle);
   let entry = columns.get(request.column);
-  if (entry?.casing !== casing || !entry) {
+  if (!entry || entry.casing !== casing) {
     entry = { casing, found: lookedUp(request, attachment, casing) };
     columns.set(request.column, entry);
   }

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { BuiltSelect, Row, RowsStep, SelectBuilder, Selecting } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { identifier, JSON_EACH } from "../migration/sql-text.ts";
 import { namesOf } from "../schema/names.ts";
@@ -30,12 +31,6 @@ const OFFSET = "_dv_offset";
 const statements = new WeakMap<IndexDefinition, Map<string, BuiltSelect>>();
 /** Other weights make another statement, and may differ from query to query. */
 const STATEMENTS_MAX = 64;
-
-function statementsOf(declared: IndexDefinition): Map<string, BuiltSelect> {
-  const known = statements.get(declared) ?? new Map<string, BuiltSelect>();
-  statements.set(declared, known);
-  return known;
-}
 
 /** The parts of a select that tells further rows from the best. */
 interface Apart {
@@ -72,7 +67,7 @@ export class TextSelects {
     this.#where = where;
     this.#weights = weights;
     this.#isAsync = isAsync;
-    this.#statements = where ? new Map() : statementsOf(declared);
+    this.#statements = where ? new Map() : getOrMake(statements, declared, () => new Map());
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Steps } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { ChunkDamage } from "./chunk.ts";
 import { Generations } from "./generation.ts";
@@ -11,9 +12,7 @@ const distrusted: WeakMap<object, Map<string, bigint>> = processWide("distrusted
 export function* distrust(connection: object, column: StoredColumn): Steps<void> {
   const head = yield* new Generations(column).head();
   if (!head?.base) return;
-  const known = distrusted.get(connection) ?? new Map<string, bigint>();
-  known.set(columnKey(column), head.generation);
-  distrusted.set(connection, known);
+  getOrMake(distrusted, connection, () => new Map()).set(columnKey(column), head.generation);
 }
 
 /** @throws {ChunkDamage} when the connection does not use this generation any more */

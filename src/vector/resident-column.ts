@@ -1,5 +1,6 @@
 import { followLog, type LogCursor } from "../change/log.ts";
 import type { Steps } from "../driver/driver.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { Generations } from "./generation.ts";
 import { type BreathingSteps, type HeldColumn, heldKey, type IndexedColumn } from "./indexed-column.ts";
@@ -77,7 +78,7 @@ export function* residentCodes(connection: object, column: IndexedColumn, option
   const current = yield* currentCodes(connection, column);
   const isEnough = !isApproximate || !current?.codes || hasRoomForAll(current.codes, budgetBytes);
   if (current && isEnough && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
-  const caches = cachesOf(connection);
+  const caches = getOrMake(connections, connection, () => new Map());
   // What is there is of another state of the schema, of a history that is gone, has outgrown its room or left none for 1-bit codes.
   for (const [key, cached] of caches) {
     if (key === column.key || cached.schemaVersion !== schemaVersion) cached.drop();
@@ -234,13 +235,4 @@ export function heldOf(connection: object, column: HeldColumn): ResidentCodes | 
 
 function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {
   return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows } : { refusal, needsFold };
-}
-
-function cachesOf(connection: object): Map<string, Cached> {
-  let caches = connections.get(connection);
-  if (!caches) {
-    caches = new Map();
-    connections.set(connection, caches);
-  }
-  return caches;
 }
