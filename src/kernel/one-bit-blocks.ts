@@ -163,12 +163,6 @@ export class OneBitBlocks extends SlotPool {
     for (let i = 0; i < PARAMS; i++) to[i * this.capacity + row] = params[i * from.capacity + fromRow]!;
   }
 
-  /** Offset, scale and error of a row. */
-  paramsOf(slot: number, row: number): readonly [offset: number, scale: number, error: number] {
-    const params = this.#params(slot);
-    return [params[row]!, params[this.capacity + row]!, params[2 * this.capacity + row]!];
-  }
-
   /** Bytes of the first `rows` rows of a slot, run by run, without gaps: what `load` takes. */
   save(slot: number, rows: number): Uint8Array {
     return saveRuns(this.arena.buffer, this.#runs(slot, rows), oneBitBytes(this.shape.width, rows));

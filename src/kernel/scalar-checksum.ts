@@ -8,7 +8,7 @@ export function mix(hash: number, word: number): number {
 }
 
 /** Takes words in turn into four hashes. @param count - a multiple of 4 */
-export function hashWords(hashes: Uint32Array, words: ArrayLike<number>, count: number): void {
+function hashWords(hashes: Uint32Array, words: ArrayLike<number>, count: number): void {
   let [a, b, c, d] = hashes as unknown as [number, number, number, number];
   for (let i = 0; i < count; i += 4) {
     a = mix(a, words[i]!);

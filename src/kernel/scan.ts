@@ -4,7 +4,7 @@ import { roundUp } from "./module.ts";
 import type { OneBitBlocks, OneBitQuery } from "./one-bit-blocks.ts";
 
 /** The numbers of a query, in the order in which they lie in memory; see vector/code-space.ts for what they mean. */
-export const QUERY_NUMBERS = [
+const QUERY_NUMBERS = [
   "step",
   "perError",
   "perScale",

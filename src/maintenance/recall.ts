@@ -229,7 +229,7 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 /** A Drizzle column like the one that is indexed: the database tells what it needs, and the app's schema may not be at hand. */
-export function columnIn(definition: IndexDefinition, vector: VectorDefinition): AnyVectorColumn {
+function columnIn(definition: IndexDefinition, vector: VectorDefinition): AnyVectorColumn {
   const { column, dimensions, element } = vector;
   const { columns: keys, isRowid } = definition.key;
   const parts = Object.fromEntries(

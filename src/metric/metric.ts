@@ -19,7 +19,7 @@ export type MetricOf<TElement extends Element> = TElement extends "bit" ? "hammi
 const FOR_NUMBERS: readonly Metric[] = ["cosine", "l2", "dot"];
 const FOR_BITS: readonly Metric[] = ["hamming"];
 
-export function defaultMetric(element: Element): Metric {
+function defaultMetric(element: Element): Metric {
   return element === "bit" ? "hamming" : "cosine";
 }
 

@@ -19,8 +19,8 @@ import { checkHasText, TEXT_OPTIONS } from "./search-options.ts";
 const OPTIONS = ["select", "where", "limit", "offset", "depth", "fusion", "highlight", ...TEXT_OPTIONS] as const;
 
 /** Candidates a leg gives to be fused. */
-export const DEPTH_DEFAULT = 100;
-export const DEPTH_MAX = 10_000;
+const DEPTH_DEFAULT = 100;
+const DEPTH_MAX = 10_000;
 
 /** A vector to search by, and the column it is compared with. */
 export interface VectorLeg {

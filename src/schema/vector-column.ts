@@ -13,7 +13,7 @@ import {
 import { DeclarationError } from "../errors.ts";
 import type { Metric } from "../metric/metric.ts";
 
-export const DIMENSIONS_MAX = 16_384;
+const DIMENSIONS_MAX = 16_384;
 
 /** What a column reads as: `typed` arrays, or plain `array`s of numbers (JSON-safe, slower). */
 export type VectorMode = "typed" | "array";
@@ -116,11 +116,6 @@ export function vectorColumn(first: string | number | VectorConfig, second?: num
   return custom(name, config);
 }
 
-/** Whether a value is a vector column, as declared or under an alias. */
-export function isVectorColumn(value: unknown): boolean {
-  return configOf(value) !== undefined;
-}
-
 /** Dimensions, element and mode of a vector column, or undefined for anything else. */
 export function configOf(column: unknown): FieldConfig | undefined {
   // Its builder has the same config, and no name and no table.
@@ -144,7 +139,7 @@ function checked(name: string, config: VectorConfig): FieldConfig {
   const { dimensions, element = "float32", mode = "typed", ...unknown } = config;
   const subject = `vectorColumn(${name === "" ? "" : JSON.stringify(name)})`;
   if (!Number.isInteger(dimensions) || dimensions < 1 || dimensions > DIMENSIONS_MAX) {
-    throw new DeclarationError({ subject, expected: "dimensions 1..16384", got: describe(dimensions) });
+    throw new DeclarationError({ subject, expected: `dimensions 1..${DIMENSIONS_MAX}`, got: describe(dimensions) });
   }
   if (!ELEMENTS.includes(element)) {
     throw new DeclarationError({ subject, expected: `an element of ${ELEMENTS.join(", ")}`, got: describe(element) });

@@ -59,7 +59,7 @@ const CAUTION = 2.5;
 const OFFSET_SLACK = 2 ** -21;
 
 /** Bits a vector of so many dimensions is kept as. */
-export function oneBitWidth(dimensions: number): number {
+function oneBitWidth(dimensions: number): number {
   return roundUp(dimensions, GROUP_ROWS);
 }
 

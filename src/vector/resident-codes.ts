@@ -187,11 +187,6 @@ export class ResidentCodes {
     return this.#deferred.size > 0 && (this.#places.gone + changes) * MOVED_SHARE > this.#places.rows;
   }
 
-  /** As `setAll` of one row. */
-  set(id: bigint, value: unknown): void {
-    this.setAll([[id, value]]);
-  }
-
   /**
    * Codes rows, or codes them anew; many at a time cost less. Until `finishLoad`, ids ascend.
    *
