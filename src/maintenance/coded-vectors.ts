@@ -109,12 +109,10 @@ function* checkBy(
   { column, codes }: { column: IndexedColumn; codes: ResidentCodes },
 ): Steps<Check> {
   const { shape, metric } = column;
-  const generations = new Generations(column);
   const query = codes.space.query(encoded);
   const all = { k: among.size, most: among.size, maxDistance: Number.POSITIVE_INFINITY };
-  const found = yield* codes.scans.search({ query, among, ...all }, (source, kind) =>
-    generations.codes(source, kind, codes.space),
-  );
+  const read = new Generations(column).reading(codes.space);
+  const found = yield* codes.scans.search({ query, among, ...all }, read);
   const uppers = new Map(found?.survivors.map(({ id, upper }) => [id, upper]));
   const scorer = scorerFor({ shape, metric, query: encoded });
   return function* (rows) {

@@ -84,7 +84,6 @@ function* scanCodes(
   const { codes } = resident;
   const { space } = codes;
   const isLikelyEnough = recall < 1 && isWorthIt(codes, request.where !== undefined);
-  const generations = new Generations(column);
   const base: BaseScan = {
     codes,
     encoded,
@@ -92,7 +91,7 @@ function* scanCodes(
     n,
     maxDistance: request.maxDistance,
     wanted: request.offset + request.limit,
-    read: (source, kind) => generations.codes(source, kind, space),
+    read: new Generations(column).reading(space),
     rescoring: (k, bounds) => Rescoring.begin({ request, sql, encoded, bounds, k }),
   };
   try {

@@ -18,7 +18,7 @@ import { countBits } from "./count-bits.ts";
 import type { StoredColumn } from "./indexed-column.ts";
 import { type CodeKind, kindsOf, savedBytes, spaceBlockRows } from "./row-blocks.ts";
 import type { Skip } from "./skip.ts";
-import type { BlockSource, StoredBlock } from "./stored-codes.ts";
+import type { BlockSource, ReadCodes, StoredBlock } from "./stored-codes.ts";
 
 /**
  * What is on disk of one vector column, and how it is found.
@@ -167,6 +167,11 @@ export class Generations {
   *codes({ part, ...source }: BlockSource, kind: CodeKind, space: ColumnSpace): Steps<OpenedChunk> {
     const at = part + 1 + kindsOf(space).indexOf(kind);
     return yield* this.#rows(kind, { ...source, part: at }, savedBytes(space, kind, source.count));
+  }
+
+  /** Reads codes of this space, for those who do not know where they lie. */
+  reading(space: ColumnSpace): ReadCodes {
+    return (source, kind) => this.codes(source, kind, space);
   }
 
   /** A number under which nothing has been written, taken by the first chunk that is, and a stamp. */

@@ -11,7 +11,6 @@ import { SAMPLE_ROWS } from "./model.ts";
 import { reportDamage } from "./report-damage.ts";
 import { ResidentCodes } from "./resident-codes.ts";
 import { spaceBlockRows } from "./row-blocks.ts";
-import type { ReadCodes } from "./stored-codes.ts";
 
 export interface ResidentOptions {
   /** Most bytes of codes that all connections of the process hold. */
@@ -88,7 +87,7 @@ export function* openStored(
         codes.addStored(yield* generations.block(segment, block, space));
       }
     }
-    const read = reading(column, codes);
+    const read = generations.reading(space);
     const [first, ...others] = codes.kinds;
     const kinds = isApproximate && !hasRoomForAll(codes, room.budgetBytes) ? [...others, first!] : [first!];
     for (const kind of kinds) {
@@ -177,12 +176,7 @@ export function* loadDeferred(
   { budgetBytes, has }: Pick<Room, "budgetBytes" | "has">,
 ): BreathingSteps<void> {
   if (!codes.isDeferred("bits") || !hasRoomForAll(codes, budgetBytes)) return;
-  yield* codes.loadStored("bits", reading(column, codes), () => has(codes.slotBytes("bits")));
-}
-
-function reading(column: IndexedColumn, { space }: ResidentCodes): ReadCodes {
-  const generations = new Generations(column);
-  return (source, kind) => generations.codes(source, kind, space);
+  yield* codes.loadStored("bits", new Generations(column).reading(codes.space), () => has(codes.slotBytes("bits")));
 }
 
 /** Whether the codes that are in memory and those that are deferred fit into the budget together. */
