@@ -1,5 +1,5 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { rememberFolder } from "../../src/cli/migrations/folder.ts";
@@ -168,6 +168,34 @@ testOn("0.x")("migrations of two branches that collide are an error, though driz
   );
   const output = await failure();
   expect(output).toContain("hint  two branches made a migration each: `drizzle-kit check` names them");
+});
+
+testOn("1.0")(
+  "what drizzle-kit takes for a conflict of branches is passed over on request, for our own migration, too",
+  async () => {
+    const aside = join(app.root, "aside");
+    /** Two migrations that do not know of each other. */
+    async function branches(one: readonly string[], other: readonly string[]): Promise<void> {
+      await app.kit("generate", "--name", "one", ...one);
+      const folder = join(app.root, dirname(app.migrations().at(-1)!));
+      renameSync(folder, aside);
+      app.write("schema.ts", `${IMPORTS}${DOCS.replace("body:", "more: text(), body:")}${INDEX}`);
+      await app.kit("generate", "--name", "other", ...other);
+      renameSync(aside, folder);
+    }
+    await branches(["--custom"], []);
+    await branches(["--custom"], ["--custom"]);
+    expect(await failure()).toContain("(drizzle-kit 1.0) --ignore-conflicts where they are not in each other's way");
+    expect(await app.cli("generate", "--ignore-conflicts")).toMatchObject({
+      code: 0,
+      output: expect.stringContaining("+ create index docs_search on docs"),
+    });
+    expect(app.read(app.migrations().at(-1)!)).toContain("_dv_docs_search_fts");
+  },
+);
+
+testOn("1.0")("--explain writes nothing, and what tells of the search indexes is named", async () => {
+  expect(await failure("--explain")).toContain("hint  --explain writes none; `drizzle-vector check` tells");
 });
 
 test("--name names the migration, also where drizzle-kit itself has nothing to write", async () => {

@@ -41,7 +41,7 @@ export async function kitGenerate(run: KitRun): Promise<Migration | undefined> {
     subject: `drizzle-kit ${run.kit.version} generate`,
     expected: "a migration, or word that nothing changed",
     got: asks ? `no migration (exit code ${code})` : failureIn(output, code),
-    hint: hintFor(output),
+    hint: hintFor(output, run.args),
   });
 }
 
@@ -98,11 +98,15 @@ function failureIn(output: string, code: number | null): string {
   return told?.trim() ?? `no migration (exit code ${code})`;
 }
 
-function hintFor(output: string): string {
+function hintFor(output: string, args: readonly string[]): string {
   if (needsAnswer(output)) {
     return "run it in a terminal and answer, or (drizzle-kit 1.0) pass --hints with the answers; drizzle-kit's words are above";
   }
-  if (/collision|conflict/i.test(output)) return "two branches made a migration each: `drizzle-kit check` names them";
+  if (args.includes("--explain"))
+    return "--explain writes none; `drizzle-vector check` tells what the search indexes need";
+  if (/collision|conflict/i.test(output)) {
+    return "two branches made a migration each: `drizzle-kit check` names them; (drizzle-kit 1.0) --ignore-conflicts where they are not in each other's way";
+  }
   if (/drizzle-kit up|old drizzle-kit/i.test(output)) return "run `drizzle-kit up` once";
   return "drizzle-kit's own words are above";
 }

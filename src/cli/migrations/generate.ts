@@ -113,13 +113,12 @@ function trial(input: GenerateInput, { earlier, written, installed }: Trial) {
   }
 }
 
-/** A name that says which index it is about, unless the user gave one. */
+/** What drizzle-kit was given, and a name that says which index it is about, unless the user gave one. */
 function customArgs(args: readonly string[], wanted: readonly IndexDefinition[], old: Installed): string[] {
-  const given = args.findIndex((arg) => arg === "--name" || arg.startsWith("--name="));
-  if (given >= 0) return ["--custom", ...args.slice(given, args[given]!.includes("=") ? given + 1 : given + 2)];
+  if (args.some((arg) => arg === "--name" || arg.startsWith("--name="))) return ["--custom", ...args];
   const names = new Set([...wanted, ...old.indexes].map(({ name }) => name));
   const subject = names.size === 1 ? [...names][0]!.replace(/\W+/g, "_") : "indexes";
-  return ["--custom", "--name", subject.includes("search") ? subject : `search_${subject}`];
+  return ["--custom", ...args, "--name", subject.includes("search") ? subject : `search_${subject}`];
 }
 
 function refuseBlocked({ blocking }: Plan): void {
