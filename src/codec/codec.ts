@@ -76,10 +76,7 @@ export function encodeVector(values: unknown, shape: VectorShape, subject: strin
       subject,
       expected: packed ? `${expected} bytes (${shape.dimensions} dimensions)` : `${expected} dimensions`,
       got: String(list.length),
-      hint:
-        packed || shape.element !== "bit"
-          ? "Embed with the model the column was declared for, or declare the column with the model's dimensions."
-          : "Pass one number (0 or 1) a dimension, or a Uint8Array with eight dimensions a byte, lowest bit first.",
+      hint: lengthHint(list, shape),
     });
   }
   return codecOf(shape.element).encode(list, (index, value, expectation) => {
@@ -148,6 +145,20 @@ function isByte(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255;
 }
 
+/** What a list of the wrong length most likely is. */
+function lengthHint(list: ArrayLike<unknown>, shape: VectorShape): string {
+  if (Array.isArray(list[0]) || ArrayBuffer.isView(list[0])) {
+    return "It is a list of vectors, as models give one for several texts: take one of them.";
+  }
+  const isBytes = list instanceof Uint8Array;
+  if (isBytes && shape.element !== "bit" && list.length === vectorBytes(shape)) {
+    return "These are the bytes of a stored vector, not its numbers: read it through the column.";
+  }
+  return isBytes || shape.element !== "bit"
+    ? "Embed with the model the column was declared for, or declare the column with the model's dimensions."
+    : "Pass one number (0 or 1) a dimension, or a Uint8Array with eight dimensions a byte, lowest bit first.";
+}
+
 function asList(values: unknown, shape: VectorShape, subject: string): ArrayLike<number> {
   const isList = Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView));
   if (isList) return values as unknown as ArrayLike<number>;
@@ -155,7 +166,14 @@ function asList(values: unknown, shape: VectorShape, subject: string): ArrayLike
     subject,
     expected: shape.element === "bit" ? "an array of 0 and 1 or a Uint8Array" : "an array or typed array of numbers",
     got: describe(values),
+    hint: kindHint(values),
   });
+}
+
+/** What has to be done first with a value that is often given in the place of a vector. */
+function kindHint(values: unknown): string | undefined {
+  if (values instanceof Promise) return "Await it first.";
+  return typeof values === "string" ? "Embed the text first; a vector written as JSON has to be parsed." : undefined;
 }
 
 /** A value in few words, for error messages. */

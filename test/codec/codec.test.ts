@@ -117,6 +117,28 @@ describe("says what is wrong with a given value", () => {
     );
     expect(() => encodeVector([], shape, "docs.embedding")).toThrow("docs.embedding: expected 2 dimensions, got 0");
   });
+
+  test.each([
+    [
+      "what a model gives for several texts",
+      [[1, 2]],
+      "It is a list of vectors, as models give one for several texts: take one of them.",
+    ],
+    [
+      "typed arrays in an array",
+      [Float32Array.of(1, 2)],
+      "It is a list of vectors, as models give one for several texts: take one of them.",
+    ],
+    [
+      "bytes as they are stored",
+      oddly(),
+      "These are the bytes of a stored vector, not its numbers: read it through the column.",
+    ],
+    ["a model that was not awaited", Promise.resolve(EAST), "Await it first."],
+    ["a text", "cats", "Embed the text first; a vector written as JSON has to be parsed."],
+  ])("a usual mistake is named in the hint: %s", (_, value, hint) => {
+    expect(() => encodeVector(value, shape, "docs.embedding")).toThrow(expect.objectContaining({ hint }));
+  });
 });
 
 test("bytes are the same whatever they are views on, and another byte or length is not", () => {
