@@ -125,12 +125,13 @@ export function attachmentNamed(attachments: readonly Attachment[], name: string
   return attachments.find((attachment) => isSameName(attachment.name, name));
 }
 
-/** The error where a database records no index of that name. */
-export function missingIndex(name: string): IndexMissingError {
+/** The error where a database records no index of that name, but perhaps others. */
+export function missingIndex(name: string, indexes: readonly { name: string; record?: unknown }[]): IndexMissingError {
+  const others = indexes.filter(({ record }) => record !== undefined).map((index) => index.name);
   return new IndexMissingError({
     subject: name,
     expected: "a search index in the database",
-    got: "none of that name",
+    got: `none of that name${others.length === 0 ? "" : `, only ${others.join(", ")}`}`,
     hint: 'Run "drizzle-vector generate" and your migrations, or ensureSearchIndexes(db, [index]) where you have none.',
   });
 }

@@ -87,7 +87,7 @@ function* allStatuses(connection: object): Steps<IndexStatus[]> {
 function* oneStatus(connection: object, target: Target): Steps<IndexStatus> {
   const installed = yield* installedIn();
   const found = findIndex(installed, target.name);
-  if (!found?.record) throw missingIndex(target.name);
+  if (!found?.record) throw missingIndex(target.name, installed.indexes);
   return yield* statusOf(connection, found, installed, target);
 }
 

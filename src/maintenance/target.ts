@@ -50,7 +50,7 @@ export interface RecordedIndex {
 export function* recordedIndex({ name, declared }: Target): Steps<RecordedIndex> {
   const installed = yield* installedIn();
   const record = findIndex(installed, name)?.record;
-  if (!record) throw missingIndex(name);
+  if (!record) throw missingIndex(name, installed.indexes);
   const definition = readableDefinition(record, declared);
   if (!definition || record.format > FORMAT_VERSION) throw unreadableIndex(name, record);
   return { record, definition, installed, problems: problemsOf(definition, installed) };

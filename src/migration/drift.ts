@@ -15,7 +15,9 @@ export interface Drift {
 export function driftOf(wanted: readonly IndexDefinition[], installed: Installed): Drift[] {
   const declared = wanted.flatMap((definition) => {
     const problems = problemsOf(definition, installed);
-    const found = problems.map(({ code, message }) => ({ index: definition.name, code, message }));
+    const isAbsent = findIndex(installed, definition.name) === undefined;
+    const told = isAbsent ? absentDrift(problems) : problems;
+    const found = told.map(({ code, message }) => ({ index: definition.name, code, message }));
     // Where the declaration differs, so do objects, because of it.
     return [...recordDrift(definition, installed), ...found];
   });
@@ -43,6 +45,15 @@ export function noticesOf(wanted: readonly IndexDefinition[], installed: Install
         `trigger ${trigger.name} runs before those of index ${name}, which miss a row that it fails on under OR FAIL; \`drizzle-vector generate\` and ensureSearchIndexes change the order`,
     );
   });
+}
+
+/** Of an index of which nothing is there one line says all, not one for each of its tables and triggers. */
+function absentDrift(problems: readonly Problem[]): Problem[] {
+  return problems
+    .filter(({ code }) => code !== "OBJECT_MISSING")
+    .map((problem) =>
+      problem.code === "NOT_RECORDED" ? { ...problem, message: `index ${problem.object} does not exist` } : problem,
+    );
 }
 
 function recordDrift(definition: IndexDefinition, installed: Installed): Drift[] {

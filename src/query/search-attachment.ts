@@ -41,8 +41,9 @@ interface CheckInput {
  */
 export function* checkSearchable({ driver, snapshot, declared, needsText }: CheckInput): Steps<void> {
   const { name } = declared;
-  const attachment = attachmentNamed(yield* attachmentsOf(driver, snapshot), name);
-  if (!attachment) throw missingIndex(name);
+  const attachments = yield* attachmentsOf(driver, snapshot);
+  const attachment = attachmentNamed(attachments, name);
+  if (!attachment) throw missingIndex(name, attachments);
   checkAttached(attachment);
   if (!needsText) return;
   // These may change without the schema: read anew each time.

@@ -141,7 +141,7 @@ describe("the life of an app", () => {
   test("an app without an index: drizzle-kit's generate, nothing more", async () => {
     const { sql, output } = await generated();
     expect(sql).not.toContain("_dv_");
-    expect(output).toContain("Search indexes are in step, nothing to add");
+    expect(output).toContain("No schema file exports a search index, nothing to add");
     migrateApp();
     const rows = "('may I join late', 'yes'), ('is it free', 'it is')";
     writeFromApp(app.database, `INSERT INTO docs (question, answer) VALUES ${rows}`);

@@ -244,6 +244,39 @@ describe.concurrent("an app", () => {
     expect(await app.cli("verify")).toMatchObject({ code: 0 });
   });
 
+  test("an index that is not there is one line of check; of an app that pushes the database alone is looked at", async () => {
+    const app = await appWith({ "schema.ts": schema(DOCS) });
+    await app.kit("push", "--force");
+    expect(await app.cli("check")).toMatchObject({
+      code: 1,
+      output:
+        "database\n- index docs_search does not exist\nhint run `drizzle-vector generate` and apply the migration; without migrations `drizzle-kit push`, then ensureSearchIndexes(db, schema)\n",
+    });
+    const docs = sqliteTable("docs", { id: integer().primaryKey(), body: text().notNull() });
+    const client = new Database(app.database);
+    ensureSearchIndexes(drizzle({ client }), [searchIndex("docs_search", docs, { text: { body: 1 } })]);
+    client.close();
+    expect(await app.cli("check")).toMatchObject({ code: 0, output: "In step with app.db: docs_search\n" });
+
+    write(app, `DROP TRIGGER ${triggers.insert}`);
+    expect((await app.cli("check")).output).toBe(
+      `database\n- trigger ${triggers.insert} is missing\nhint run \`drizzle-vector rebuild\` or ensureSearchIndexes(db, schema)\n`,
+    );
+    app.write("schema.ts", schema(DOCS, ""));
+    expect((await app.cli("check")).output).toBe(
+      "database\n- index docs_search is there, but no schema file exports it\nhint export it, or call dropSearchIndex(db, name)\n",
+    );
+  });
+
+  test("an index that is no longer exported would be dropped by generate, which check says", async () => {
+    const app = await appWith({ "schema.ts": schema(DOCS) });
+    await app.cli("generate");
+    app.write("schema.ts", schema(DOCS, INDEX.replace("export ", "")));
+    expect((await app.cli("check")).output).toBe(
+      "migrations\n- index docs_search is there, but no schema file exports it\nhint run `drizzle-vector generate`, which drops what no schema file exports\n",
+    );
+  });
+
   test("without the filter push would drop our tables, which check says before and after", async () => {
     const config = (filter: string) =>
       `export default { dialect: "sqlite", schema: "./schema.ts", out: "./migrations", dbCredentials: { url: "app.db" }${filter} };`;

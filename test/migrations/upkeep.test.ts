@@ -140,6 +140,15 @@ test("status says how many rows nearest does not find, as their vectors are thos
   writeFromApp(app.database, "DELETE FROM docs WHERE id = 901");
 });
 
+test("status tells of codes that are not used, and promises nothing of a small table", async () => {
+  writeFromApp(app.database, "CREATE TABLE later (x); DROP TABLE later");
+  const { code, output } = await app.cli("status");
+  expect(code).toBe(0);
+  expect(output).toContain(
+    "- docs_search, column embedding: the generation of codes on disk is not used: the schema has changed since it was written; answers are right without it\n",
+  );
+});
+
 test.each([
   [["--store", "--forget"], "error: option '--forget' cannot be used with option '--store'"],
   [
@@ -154,6 +163,7 @@ test("an index that is not there is an error with what to do", async () => {
   const unknown = {
     output: expect.stringContaining("error nothing: expected a search index in the database, got none of that name"),
   };
+  expect((await app.cli("verify", "nothing")).output).toContain("got none of that name, only docs_search\n");
   expect(await app.cli("verify", "nothing")).toMatchObject({ code: 2, ...unknown });
   expect(await app.cli("rebuild", "nothing")).toMatchObject({ code: 1, ...unknown });
 });

@@ -28,20 +28,33 @@ interface Checked {
   /** What is no drift, and worth knowing. */
   notices: string[];
   skipped: Skipped[];
+  /** The folder of migrations that was compared, or undefined where it has none. */
+  migrations: string | undefined;
   /** The database file that was compared, or undefined where there was none to look at. */
   database: string | undefined;
 }
 
+/** What is found where the database has not been brought to what the schema declares. */
+const BEHIND = ["TABLE_MISSING", "COLUMN_MISSING", "NOT_RECORDED", "DECLARATION_DIFFERS"];
+
 /** The way out of what was found in one place. */
-function hintFor(where: Finding["where"], codes: ReadonlySet<Finding["code"]>): string {
-  if (where === "migrations") return "run `drizzle-vector generate`";
+function hintFor(where: Finding["where"], codes: ReadonlySet<Finding["code"]>, hasMigrations: boolean): string {
+  if (where === "migrations") {
+    return `run \`drizzle-vector generate\`${codes.has("NOT_DECLARED") ? ", which drops what no schema file exports" : ""}`;
+  }
   if (where === "config") return 'put `tablesFilter: searchTablesFilter()` from "drizzle-vector/kit" into the config';
   if (codes.has("RECORD_DAMAGED")) return "call ensureSearchIndexes(db, schema), which records it anew";
+  if (codes.size === 1 && codes.has("TEXT_PENDING")) return "run `drizzle-vector rebuild`, which fills it";
+  const repair = "run `drizzle-vector rebuild` or ensureSearchIndexes(db, schema)";
+  if (!hasMigrations) {
+    if (codes.has("NOT_DECLARED")) return "export it, or call dropSearchIndex(db, name)";
+    if (!BEHIND.some((code) => codes.has(code))) return repair;
+    return "run `drizzle-vector generate` and apply the migration; without migrations `drizzle-kit push`, then ensureSearchIndexes(db, schema)";
+  }
   if (codes.has("DECLARATION_DIFFERS") || codes.has("NOT_DECLARED")) {
     return "run `drizzle-vector generate`, where it has not been run, and apply the migrations";
   }
-  if (codes.size === 1 && codes.has("TEXT_PENDING")) return "run `drizzle-vector rebuild`, which fills it";
-  return "apply the migrations; where they are applied, run `drizzle-vector rebuild` or ensureSearchIndexes(db, schema)";
+  return `apply the migrations; where they are applied, ${repair}`;
 }
 
 /** `drizzle-vector check`: schema against migrations against a database. Exits 0 in step, 1 with drift, 2 could not tell. */
@@ -84,7 +97,12 @@ async function check(config: Config, named: string | undefined): Promise<Checked
     notices.push(...noticesOf(wanted, live));
   }
   findings.push(...filterFindings(wanted, config.tablesFilter));
-  return { indexes: wanted.map(({ name }) => name), findings, notices: [...new Set(notices)], skipped, database };
+  return {
+    indexes: wanted.map(({ name }) => name),
+    ...{ findings, notices: [...new Set(notices)], skipped },
+    migrations: migrations.length === 0 ? undefined : config.out,
+    database,
+  };
 }
 
 function readDatabase(config: Config, file: string, tables: string[]): Installed {
@@ -115,17 +133,22 @@ function exitCode({ findings }: Checked): number {
   return findings.some(({ code }) => code === "FORMAT_NEWER") ? 2 : 1;
 }
 
-function print({ root }: Config, { indexes, findings, notices, skipped, database }: Checked): void {
+function print({ root }: Config, checked: Checked): void {
+  const { indexes, findings, notices, skipped, migrations, database } = checked;
   warnSkipped(skipped);
   for (const where of ["migrations", "database", "config"] as const) {
     const here = findings.filter((finding) => finding.where === where);
     if (here.length === 0) continue;
+    const codes = new Set(here.map(({ code }) => code));
     console.log(pc.bold(where));
     for (const { message } of here) console.log(`${pc.red("-")} ${message}`);
-    console.log(`${pc.dim("hint")} ${hintFor(where, new Set(here.map(({ code }) => code)))}`);
+    console.log(`${pc.dim("hint")} ${hintFor(where, codes, migrations !== undefined)}`);
   }
   for (const notice of notices) console.log(`${pc.dim("note")} ${notice}`);
-  const looked =
-    database === undefined ? "migrations (no database file to look at)" : `migrations and ${relative(root, database)}`;
-  if (findings.length === 0) console.log(`In step with ${looked}: ${indexes.join(", ") || "no search index declared"}`);
+  const file = database && relative(root, database);
+  const looked = file && (migrations ? `migrations and ${file}` : file);
+  if (findings.length === 0)
+    console.log(
+      `In step with ${looked ?? "migrations (no database file to look at)"}: ${indexes.join(", ") || "no search index declared"}`,
+    );
 }

@@ -20,8 +20,9 @@ export function generateCommand(): Command {
     .action(async (args: string[], options: { config?: string; deferText?: boolean }) => {
       const config = await loadConfig(process.cwd(), options.config);
       const { root, out, file } = config;
+      const wanted = await loadDeclarations(config);
       const generated = await generateMigration({
-        wanted: await loadDeclarations(config),
+        wanted,
         kit: findKit(root),
         root,
         out,
@@ -31,15 +32,17 @@ export function generateCommand(): Command {
         print: (output) => process.stdout.write(output),
         open: () => openMemory(config),
       });
-      report(config, generated);
+      report(config, generated, wanted.length);
     });
 }
 
-function report(config: Config, { migration, changes, fills, endangered, skipped }: Generated): void {
+function report(config: Config, generated: Generated, declared: number): void {
+  const { migration, changes, fills, endangered, skipped } = generated;
   warnSkipped(skipped);
   for (const reference of endangered) warnEndangered(reference);
   if (!migration || changes.length === 0) {
-    console.log("Search indexes are in step, nothing to add");
+    const none = "No schema file exports a search index, nothing to add";
+    console.log(declared === 0 ? none : "Search indexes are in step, nothing to add");
     return;
   }
   for (const change of changes) console.log(`${pc.green("+")} ${change}`);

@@ -30,7 +30,7 @@ function print(statuses: readonly IndexStatus[]): void {
   for (const { problems, pending, index, vectors } of statuses) {
     for (const { column, problem, advice, skipped, recall } of vectors) {
       const tell = (text: string) => console.log(`${pc.dim("-")} ${index}, column ${column}: ${text}`);
-      if (problem) tell(`${problem}; it is written anew by itself`);
+      if (problem) tell(`the generation of codes on disk is not used: ${problem}; answers are right without it`);
       if (skipped) tell(`${skippedText(skipped)}; embed them again`);
       if (recall !== null) tell(`nearest goes by recall ${recall} where a query names none`);
       if (advice) tell(`${advice.reason}; ${advice.action} advised: \`drizzle-vector ${advice.action} ${index}\``);
