@@ -29,7 +29,7 @@ export interface RecallQuery {
 export interface Answered {
   /** The share of the true nearest rows that was found. */
   readonly recall: number;
-  readonly plan: "bare scan" | "certified scan" | "1-bit scan";
+  readonly plan: Chosen["plan"];
   readonly fallback: string | null;
   readonly rowsRescored: number;
   readonly bytesRead: number;

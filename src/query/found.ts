@@ -1,4 +1,5 @@
 import type { Scorer } from "../kernel/kernel.ts";
+import type { NearestExplain } from "./nearest.ts";
 import type { Candidate } from "./nearest-rows.ts";
 
 /** Rows with something in their vector column that cannot be compared. */
@@ -10,7 +11,7 @@ export interface RowsSkipped {
 
 /** What a plan found, and how. */
 export interface Found {
-  plan: "bare scan" | "certified scan" | "1-bit scan";
+  plan: NearestExplain["plan"];
   /** From `offset` on, nearest first. */
   candidates: readonly Candidate[];
   kernel: Scorer["kernel"];

@@ -9,7 +9,7 @@ import type { AnyVectorColumn } from "../schema/vector-column.ts";
 import { hitsValues, type Keyed, keyedSelect } from "./fetch.ts";
 import { type Chosen, findNearest, reportSkipped } from "./find-nearest.ts";
 import type { Leg } from "./fusion.ts";
-import { columnOf, type HybridRequest } from "./hybrid-request.ts";
+import type { HybridRequest, VectorLeg } from "./hybrid-request.ts";
 import { keysForm, keysToJson } from "./key.ts";
 import { NearestRequest } from "./nearest-request.ts";
 import type { FoundText, Scored } from "./search-leg.ts";
@@ -120,17 +120,17 @@ function valued({ key, score }: Scored): Valued {
 }
 
 function* nearestTo(
-  leg: HybridRequest["vectors"][number],
+  { indexed, query }: VectorLeg,
   where: SQL | undefined,
   { request, values, snapshot }: LegsInput,
 ): Steps<Answered> {
   const start = performance.now();
   const { depth: limit, driver } = request;
-  const base = { name: leg.name, kind: "vector", others: [] } as const;
+  const base = { name: indexed.key, kind: "vector", others: [] } as const;
   try {
     // A stored recall is that of `nearest`: here nobody could ask for exact answers.
-    const options = { where, limit, metric: leg.indexed.metric, recall: 1 };
-    const nearest = new NearestRequest(columnOf(leg), leg.query, options);
+    const options = { where, limit, metric: indexed.metric, recall: 1 };
+    const nearest = new NearestRequest(indexed.column as AnyVectorColumn, query, options);
     const found = yield* findNearest(nearest, { driver, values, snapshot });
     reportSkipped(nearest, found, driver.connection);
     return {

@@ -4,7 +4,7 @@ import { type DbLike, type Driver, driverOf } from "../driver/driver.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { IndexDefinition } from "../migration/definition.ts";
 import { type IndexedVector, isSearchIndex, type SearchIndex } from "../schema/search-index.ts";
-import { type AnyVectorColumn, columnLabel, configOf } from "../schema/vector-column.ts";
+import { columnLabel, configOf } from "../schema/vector-column.ts";
 import { copied } from "./as-given.ts";
 import { type Fields, fieldsOf } from "./fetch.ts";
 import { type Fusion, fusionOption } from "./fusion.ts";
@@ -24,8 +24,6 @@ const DEPTH_MAX = 10_000;
 
 /** A vector to search by, and the column it is compared with. */
 export interface VectorLeg {
-  /** The column's key in the schema. */
-  readonly name: string;
   readonly indexed: IndexedVector;
   readonly query: unknown;
 }
@@ -126,7 +124,7 @@ function isNamed(vector: unknown): boolean {
 
 function single(query: unknown, { name, vectors }: SearchIndex): VectorLeg {
   const [indexed] = vectors;
-  if (indexed && vectors.length === 1) return { name: indexed.key, indexed, query };
+  if (indexed && vectors.length === 1) return { indexed, query };
   if (vectors.length === 0) throw withoutVectors(name, query);
   const names = vectors.map(({ key }) => key);
   throw new InvalidOptionError({
@@ -151,7 +149,7 @@ function named(given: object, { name, vectors }: SearchIndex): VectorLeg[] {
   const naming = { subject: "vector", expected: "vectors by column", member: `a vector column of ${name}` };
   const queries = knownOptions<Record<string, unknown>>(given, naming, known);
   const legs = vectors.flatMap((indexed) =>
-    queries[indexed.key] === undefined ? [] : [{ name: indexed.key, indexed, query: queries[indexed.key] }],
+    queries[indexed.key] === undefined ? [] : [{ indexed, query: queries[indexed.key] }],
   );
   if (legs.length > 0) return legs;
   throw new InvalidOptionError({ subject: "vector", expected: `a vector for ${known.join(", ")}`, got: "none" });
@@ -162,9 +160,4 @@ function checkVector({ indexed, query }: VectorLeg): void {
   if (isPlaceholder(query)) return;
   const { column } = indexed;
   encodeVector(query, configOf(column)!, columnLabel(column));
-}
-
-/** A vector column as `nearest` takes it. */
-export function columnOf({ indexed }: VectorLeg): AnyVectorColumn {
-  return indexed.column as AnyVectorColumn;
 }

@@ -4,6 +4,7 @@ import pc from "picocolors";
 import type { IndexDefinition } from "../../migration/definition.ts";
 import { driftOf, noticesOf } from "../../migration/drift.ts";
 import { type Installed, readInstalledSync } from "../../migration/installed.ts";
+import { RECORD_REMEDY } from "../../migration/problems.ts";
 import { replayed, type Skipped } from "../../migration/replay.ts";
 import { namesOf } from "../../schema/names.ts";
 import { type Config, loadConfig } from "../config.ts";
@@ -43,7 +44,7 @@ function hintFor(where: Finding["where"], codes: ReadonlySet<Finding["code"]>, h
     return `run \`drizzle-vector generate\`${codes.has("NOT_DECLARED") ? ", which drops what no schema file exports" : ""}`;
   }
   if (where === "config") return 'put `tablesFilter: searchTablesFilter()` from "drizzle-vector/kit" into the config';
-  if (codes.has("RECORD_DAMAGED")) return "call ensureSearchIndexes(db, schema), which records it anew";
+  if (codes.has("RECORD_DAMAGED")) return RECORD_REMEDY;
   if (codes.size === 1 && codes.has("TEXT_PENDING")) return "run `drizzle-vector rebuild`, which fills it";
   const repair = "run `drizzle-vector rebuild` or ensureSearchIndexes(db, schema)";
   if (!hasMigrations) {
