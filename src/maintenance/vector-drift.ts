@@ -7,8 +7,10 @@ import type { TableFacts } from "../migration/table-facts.ts";
 import { tableNameOf } from "../schema/names.ts";
 import { ColumnReader } from "../vector/column-reader.ts";
 import { columnSpace } from "../vector/column-space.ts";
+import { hasOutgrown } from "../vector/fold.ts";
 import { type Generations, liveRows, type Manifest } from "../vector/generation.ts";
 import { withoutPause } from "../vector/indexed-column.ts";
+import { CHANGES_MIN, changesMin } from "../vector/upkeep.ts";
 import { firstRow } from "./target.ts";
 
 /** How far a column has moved away from its codes on disk. Answers stay right; this is about time and, for a recall below 1, what is found. */
@@ -43,11 +45,6 @@ export interface DriftInput {
 const SAMPLE_ROWS = 256;
 const SHIFT_MAX = 0.1;
 const ROUNDING = 2 ** -40;
-/** As queries go by, which have so many changes written by themselves. */
-const CHANGES_MIN = 1000;
-const CHANGES_SHARE = 1 / 16;
-/** Beyond this growth a fold fits a new model. */
-const GROWTH = 2;
 
 /** @throws {ChunkDamage} when the model cannot be read */
 export function* vectorDriftOf(
@@ -109,14 +106,15 @@ export function adviceOn({ changed, changedShare, unfitted, shift }: VectorDrift
     const reason = `the vectors have moved away from what their codes were fitted to: ${percent(shift)} of their spread`;
     return { action: "rebuild", reason };
   }
-  if (changed >= Math.max(CHANGES_MIN, rows * CHANGES_SHARE)) {
+  // Queries have so many written by themselves.
+  if (changed >= changesMin(rows)) {
     const count = (number: number) => number.toLocaleString("en-US");
     // More than all there were is no share of them.
     const of = changedShare <= 1 ? `, ${percent(changedShare)},` : "";
     const since = changedShare <= 1 ? "the codes were written" : `codes of ${count(rows)} were written`;
     return { action: "optimize", reason: `${count(changed)} rows${of} have changed since ${since}` };
   }
-  if (rows * (1 - unfitted) * GROWTH + CHANGES_MIN < rows) {
+  if (hasOutgrown(rows * (1 - unfitted), rows)) {
     return { action: "optimize", reason: `${percent(unfitted)} of the rows came after the codes were fitted` };
   }
   return null;

@@ -163,7 +163,8 @@ function* fold(slices: Slices, connection: object, column: IndexedColumn, option
   }
 }
 
-function hasOutgrown(fittedRows: number, rows: number): boolean {
+/** Whether a column has so many more rows than its model was fitted to that it gets a new one. */
+export function hasOutgrown(fittedRows: number, rows: number): boolean {
   return rows > fittedRows * GROWTH + GROWTH_ROWS;
 }
 

@@ -1,5 +1,6 @@
 import type { Driver } from "../driver/driver.ts";
 import { maintenanceOf, reportOnce, reportQuietly } from "../driver/events.ts";
+import { getOrMake } from "../driver/get-or-make.ts";
 import { processWide } from "../driver/process-wide.ts";
 import { clearLeftOvers, Fold, type FoldResult } from "./fold.ts";
 import { columnKey, type IndexedColumn, indexedColumnOf } from "./indexed-column.ts";
@@ -42,7 +43,7 @@ const MISSES_MAX = 12;
 const RETRY_MS_MAX = 300_000;
 
 /** Fewer changes than this, or than this share of the rows, are read again by whoever needs them, in no time. */
-const CHANGES_MIN = 1000;
+export const CHANGES_MIN = 1000;
 const CHANGES_SHARE = 1 / 16;
 /** Where the log is this long a generation is written however small the index: only then can the log be cut. */
 const LOG_MAX = 50_000;
@@ -51,7 +52,7 @@ const LOG_MAX = 50_000;
 export function considerFold(driver: Driver, column: IndexedColumn, resident: Resident): void {
   if (!isDue(resident)) return;
   // Another process may have written them meanwhile.
-  start(driver, column, { isChecked: resident.storedTo === undefined, leastChanges: changesMin(resident) });
+  start(driver, column, { isChecked: resident.storedTo === undefined, leastChanges: changesMin(rowsOf(resident)) });
 }
 
 function start(driver: Driver, column: IndexedColumn, options: { isChecked: boolean; leastChanges: number }): void {
@@ -75,13 +76,18 @@ export function stopFolds(connection: object): void {
 function isDue(resident: Resident): boolean {
   if (resident.needsFold) return true;
   if (!resident.codes) return false;
-  const { codes, storedTo, knownTo } = resident;
-  if (storedTo === undefined) return codes.size + codes.skipped.size >= CHANGES_MIN || knownTo >= LOG_MAX;
-  return Number(knownTo - storedTo) >= changesMin(resident);
+  const { storedTo, knownTo } = resident;
+  if (storedTo === undefined) return rowsOf(resident) >= CHANGES_MIN || knownTo >= LOG_MAX;
+  return Number(knownTo - storedTo) >= changesMin(rowsOf(resident));
 }
 
-function changesMin({ codes }: Resident): number {
-  return Math.max(CHANGES_MIN, codes ? (codes.size + codes.skipped.size) * CHANGES_SHARE : 0);
+/** From so many changes on, those of so many rows are written. */
+export function changesMin(rows: number): number {
+  return Math.max(CHANGES_MIN, rows * CHANGES_SHARE);
+}
+
+function rowsOf({ codes }: Resident): number {
+  return codes ? codes.size + codes.skipped.size : 0;
 }
 
 function later(job: Job, key: string, ms: number): void {
@@ -183,10 +189,5 @@ function reportFailure({ driver: { connection }, column }: Job, error: unknown):
 }
 
 function upkeepOf(connection: object): Upkeep {
-  let upkeep = upkeeps.get(connection);
-  if (!upkeep) {
-    upkeep = { jobs: new Map(), failures: new Map() };
-    upkeeps.set(connection, upkeep);
-  }
-  return upkeep;
+  return getOrMake(upkeeps, connection, () => ({ jobs: new Map(), failures: new Map() }));
 }
