@@ -155,7 +155,8 @@ export class TextSelects {
     return {
       // The condition keeps the subquery one: a temporary table sorted by itself has all columns of every row computed, kept or not.
       all: sql`select "_dv_id", -case when "_dv_rank" is null then "_dv_other" else "_dv_rank" end as "_dv_score", "_dv_rank" from (${sorted}) where +"_dv_id" is not null`,
-      best: sql`"_dv_all" where "_dv_rank" is not null`,
+      // In a join SQLite leaves out the ORDER BY of a subquery without a LIMIT, and PRAGMA reverse_unordered_selects turns round what has none.
+      best: sql`"_dv_all" where "_dv_rank" is not null order by "_dv_rank", "_dv_id" limit -1`,
       others: sql`"_dv_all" where "_dv_rank" is null`,
     };
   }

@@ -201,42 +201,51 @@ describe.each(DRIVERS)("hybrid on $name", ({ open }) => {
     }
   });
 
-  test("of equal scores the smaller keys are candidates, in whatever order and however often rows were written", async () => {
-    const { db } = await filled(open);
-    const quinces = (from: number, to: number) =>
-      Array.from({ length: to - from }, (_, i) => ({ id: to - 1 - i, course: "xx", body: "quince", embedding: null }));
-    for (const [from, to] of [
-      [2000, 3000],
-      [100, 1000],
-      [1000, 2000],
-    ] as const) {
-      await db.insert(docs).values(quinces(from, to));
-    }
-    await db.delete(docs).where(and(gt(docs.id, 101), lt(docs.id, 150)));
-    await db.insert(docs).values(quinces(120, 130));
-    await db.insert(docs).values(quinces(-2, 0));
-    await db
-      .update(docs)
-      .set({ embedding: new Float32Array([0, 0.5]) })
-      .where(eq(docs.id, 2990));
-    const first = [-2, -1, 100, 101, 120, 121];
-    for (const where of [undefined, gt(docs.id, -9)]) {
-      const options = { limit: 6, select: { id: docs.id }, where };
-      expect(ids(await search(db, oneVector, "quince", options))).toEqual(first);
-      const both = (text: number, embedding: number) =>
-        hybrid(
-          db,
-          oneVector,
-          { text: "quince", vector: [0, 0] },
-          { ...options, depth: 6, fusion: linear({ weights: { text, embedding } }) },
-        );
-      const byText: any[] = await both(1, 0);
-      expect(byText.map(({ id, $text }) => [id, $text?.rank])).toEqual(first.map((id, i) => [id, i + 1]));
-      const byVector: any[] = await both(0, 1);
-      expect(ids(byVector).slice(0, 5)).toEqual([1, 2990, 2, 3, 4]);
-      expect(byVector[1].$text).toEqual({ rank: null, score: byText[0].$text.score });
-    }
-  });
+  test.each(["OFF", "ON"])(
+    "of equal scores the smaller keys are candidates, in whatever order and however often rows were written, PRAGMA reverse_unordered_selects %s",
+    async (isReverse) => {
+      const { db, exec } = await filled(open);
+      await exec(`PRAGMA reverse_unordered_selects = ${isReverse}`);
+      const quinces = (from: number, to: number) =>
+        Array.from({ length: to - from }, (_, i) => ({
+          id: to - 1 - i,
+          course: "xx",
+          body: "quince",
+          embedding: null,
+        }));
+      for (const [from, to] of [
+        [2000, 3000],
+        [100, 1000],
+        [1000, 2000],
+      ] as const) {
+        await db.insert(docs).values(quinces(from, to));
+      }
+      await db.delete(docs).where(and(gt(docs.id, 101), lt(docs.id, 150)));
+      await db.insert(docs).values(quinces(120, 130));
+      await db.insert(docs).values(quinces(-2, 0));
+      await db
+        .update(docs)
+        .set({ embedding: new Float32Array([0, 0.5]) })
+        .where(eq(docs.id, 2990));
+      const first = [-2, -1, 100, 101, 120, 121];
+      for (const where of [undefined, gt(docs.id, -9)]) {
+        const options = { limit: 6, select: { id: docs.id }, where };
+        expect(ids(await search(db, oneVector, "quince", options))).toEqual(first);
+        const both = (text: number, embedding: number) =>
+          hybrid(
+            db,
+            oneVector,
+            { text: "quince", vector: [0, 0] },
+            { ...options, depth: 6, fusion: linear({ weights: { text, embedding } }) },
+          );
+        const byText: any[] = await both(1, 0);
+        expect(byText.map(({ id, $text }) => [id, $text?.rank])).toEqual(first.map((id, i) => [id, i + 1]));
+        const byVector: any[] = await both(0, 1);
+        expect(ids(byVector).slice(0, 5)).toEqual([1, 2990, 2, 3, 4]);
+        expect(byVector[1].$text).toEqual({ rank: null, score: byText[0].$text.score });
+      }
+    },
+  );
 
   test("where holds for both legs, and limit counts the rows behind it", async () => {
     const { db } = await filled(open);
