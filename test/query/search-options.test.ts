@@ -84,6 +84,20 @@ describe.each(DRIVERS)("options of search on $name", ({ open }) => {
     expect(excluded).toEqual(["about"]);
   });
 
+  test("however many words are left out, one is enough to leave a row out, and the rest are found", async () => {
+    const rows = Array.from({ length: 30 }, (_, i) => ({ id: i + 1, title: `apples w${i}`, body: `w${(i * 7) % 30}` }));
+    const { db } = await filled(open, rows);
+    for (const excluded of [1, 3, 4, 5, 8, 9, 20]) {
+      const words = Array.from({ length: excluded }, (_, i) => `w${i}`);
+      const left = rows.filter(({ title, body }) => !words.some((word) => [title.slice(7), body].includes(word)));
+      const typed = `apples ${words.map((word) => `-${word}`).join(" ")}`;
+      for (const match of ["any", "all"] as const) {
+        const hits = ids(await search(db, index, typed, { match, limit: 30 }));
+        expect(hits.sort((a, b) => a - b)).toEqual(left.map(({ id }) => id));
+      }
+    }
+  });
+
   test("prefix finds what the last word begins", async () => {
     const { db } = await filled(open, ROWS);
     expect(await search(db, index, "late joi")).toMatchObject([{ id: 3 }]);

@@ -75,6 +75,7 @@ describe("what a person may write", () => {
     ['join -"late fee" -money', '("join") NOT ("late fee" OR "money")'],
     ["docker run -it -p 80:80 --rm -5", '"docker" OR "run" OR "it" OR "p" OR "80" OR "rm" OR "5"'],
     ["ls -lh -d? -AI", '"ls" OR "lh" OR "d" OR "AI"'],
+    ["join -one -two -three -four -five", '("join") NOT ("one" OR "two" OR "three" OR "four") NOT ("five")'],
     ['join -"AI" -日本', '("join") NOT ("AI" OR "日本")'],
     ["^join -join", '"join"'],
     ["state-of-the-art", '"state" OR "of" OR "the" OR "art"'],
