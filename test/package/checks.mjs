@@ -193,14 +193,17 @@ async function worksThroughout(name) {
   await migrates(name);
 }
 
-/** One file with everything but the driver inside. */
+/** One file with everything but the driver inside: kernels and threads need no other, whatever names become. */
 async function esbuild() {
   const { add, bin, node } = await appOf("drizzle-0.45");
-  add("search.mjs");
-  add("esm.mjs");
-  const bundle = ["esm.mjs", "--bundle", "--minify", "--platform=node", "--external:better-sqlite3"];
-  await bin("esbuild", [...bundle, "--format=esm", "--outfile=bundle.mjs"]);
-  assert.equal((await node("bundle.mjs")).trim(), ANSWER);
+  for (const file of ["search.mjs", "esm.mjs", "threads.mjs"]) add(file);
+  const bundled = async (file) => {
+    const bundle = [file, "--bundle", "--minify", "--platform=node", "--external:better-sqlite3"];
+    await bin("esbuild", [...bundle, "--format=esm", "--outfile=bundle.mjs"]);
+    return (await node("bundle.mjs")).trim();
+  };
+  assert.equal(await bundled("esm.mjs"), ANSWER);
+  assert.equal(await bundled("threads.mjs"), '{"threads":2,"isSame":true}');
 }
 
 async function next() {
