@@ -4,8 +4,11 @@ import type { Candidate } from "./nearest-rows.ts";
 
 /** Rows with something in their vector column that cannot be compared. */
 export interface RowsSkipped {
+  /** Blobs of another length than the column's vectors. */
   wrongLength: number;
+  /** NaN or an infinity among the numbers. */
   notFinite: number;
+  /** Something else than a blob, such as text. */
   notAVector: number;
 }
 

@@ -104,7 +104,7 @@ export interface LegExplain {
   scored: number;
   /** Why it found nothing without being asked, or null: no word in the text, a vector of zeros. */
   empty: string | null;
-  /** For a vector: how the rows were found. */
+  /** How the rows were found: by words, or as `nearest` says; null where the leg was not asked. */
   plan: NearestExplain["plan"] | "full text" | null;
   /** Why the index of the vector was not asked, or null where it was or there is nothing to say. */
   fallback: string | null;

@@ -66,7 +66,7 @@ export interface NearestExplain {
   rowsInDoubt: number;
   /** Of those, rows whose vectors were read: the best ruled out the others. */
   rowsRescored: number;
-  /** Of those, rows left out because their vector cannot be compared. */
+  /** Of the rows scanned, those left out because their vector cannot be compared. */
   rowsSkipped: RowsSkipped;
   /** Bytes of vectors scored and codes scanned. */
   bytesRead: number;
