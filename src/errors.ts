@@ -179,7 +179,7 @@ export class IndexPendingError extends DrizzleVectorError {
   readonly code = "INDEX_PENDING";
 }
 
-/** The text index cannot be read: its bytes are damaged. The table is not; `rebuild` fills the index anew from it. */
+/** What the index has of text, or of vectors under `strict`, cannot be relied on: it is damaged. The table is not; `rebuild` fills the index anew from it. */
 export class IndexDamagedError extends DrizzleVectorError {
   static override readonly [entityKind]: string = "IndexDamagedError";
   readonly code = "INDEX_DAMAGED";

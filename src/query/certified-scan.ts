@@ -60,7 +60,7 @@ export function* certifiedScan(input: CertifiedInput): Steps<Found | Refusal> {
     if (!(error instanceof ChunkDamage)) throw error;
     input.together.forget(driver.connection);
     reportDamage(driver.connection, column, error);
-    return { refusal: error.message };
+    return { refusal: error.message, isDamage: true };
   }
 }
 

@@ -1,16 +1,19 @@
-import { type Attachment, attachmentOfVector, attachmentsOf, remedyOf } from "../change/attachment.ts";
+import { type Attachment, attachmentOfVector, attachmentsOf, missingIndex, remedyOf } from "../change/attachment.ts";
 import { casingOf } from "../driver/casing.ts";
 import type { Driver, Row, Snapshot, Steps } from "../driver/driver.ts";
 import { report, reportOnce, threadsOf } from "../driver/events.ts";
+import { IndexDamagedError } from "../errors.ts";
 import { columnName } from "../migration/definition.ts";
 import { storedRecallIn } from "../migration/settings.ts";
 import { identifier } from "../migration/sql-text.ts";
 import { isSameName, REGISTRY } from "../schema/names.ts";
+import { configOf } from "../schema/vector-column.ts";
 import { bareScan } from "./bare-scan.ts";
 import { type CertifiedInput, certifiedScan } from "./certified-scan.ts";
 import type { SearchesTogether } from "./code-search.ts";
 import type { Found } from "./found.ts";
 import type { NearestRequest } from "./nearest-request.ts";
+import { checkAttached } from "./search-attachment.ts";
 import type { Values } from "./search-query.ts";
 import { Together } from "./together.ts";
 
@@ -92,9 +95,11 @@ function* fromCodes(
   const { request, driver, values, together, n, recall, isReadOnly } = input;
   const index = attachment?.name ?? null;
   // A query of no rows reads none.
-  if (!attachment || request.limit === 0) return { index, recall, fallback: null };
+  if (request.limit === 0) return { index, recall, fallback: null };
+  if (!attachment) return { recall, ...withoutIndex(request, driver.connection) };
   const { name, problems } = attachment;
   if (problems.length > 0) {
+    if (request.strict) checkAttached(attachment);
     const fallback = problems.map(({ message }) => message).join("; ");
     reportOnce(driver.connection, {
       code: "FALLBACK",
@@ -109,6 +114,14 @@ function* fromCodes(
   const found = yield* certifiedScan({ request, driver, values, together, n, recall, isReadOnly, attachment });
   // To spread so many fields takes 2 µs, to add three a twentieth.
   if (!("refusal" in found)) return Object.assign(found, { index, recall, fallback: null });
+  if (request.strict && (found.isFault || found.isDamage)) {
+    throw new IndexDamagedError({
+      subject: name,
+      expected: "codes that agree with the table",
+      got: found.refusal,
+      hint: `Run "drizzle-vector rebuild ${name}" or rebuild(db, index). Without strict the table answers.`,
+    });
+  }
   if (found.isFault) {
     reportOnce(driver.connection, {
       code: "FALLBACK",
@@ -118,6 +131,18 @@ function* fromCodes(
     });
   }
   return { index, recall, fallback: found.refusal };
+}
+
+/** A column that no index in the database has; the schema may declare one, which then is missing. */
+function withoutIndex({ column, strict }: NearestRequest, connection: object): Pick<Unanswered, "index" | "fallback"> {
+  const index = configOf(column)!.index;
+  if (index === undefined) return { index: null, fallback: null };
+  const missing = missingIndex(index, []);
+  if (strict) throw missing;
+  const fallback = `index ${index} is not in the database`;
+  const message = `${fallback}, every row is read instead`;
+  reportOnce(connection, { code: "FALLBACK", index, message, hint: missing.hint! });
+  return { index, fallback };
 }
 
 export interface FindInput {
@@ -130,7 +155,7 @@ export interface FindInput {
 
 /** What the chosen plan found. */
 export interface Chosen extends Found {
-  /** The search index the column belongs to, or null. */
+  /** The search index the column belongs to, by the database or else by the schema, or null. */
   index: string | null;
   /** Why that index was not asked, or null where it was or there is none. */
   fallback: string | null;

@@ -33,4 +33,6 @@ export interface Refusal {
   readonly refusal: string;
   /** Whether the codes contradict the table, which they never should. */
   readonly isFault?: boolean;
+  /** Whether what is stored of the codes is damaged or of a newer format; that has been told. */
+  readonly isDamage?: boolean;
 }

@@ -11,6 +11,7 @@ import { type KeyedTable, tableOfVector } from "./keyed-table.ts";
 import type { NearestOptions } from "./nearest.ts";
 import {
   condition,
+  flag,
   isPlaceholder,
   knownOptions,
   LIMIT_DEFAULT,
@@ -21,7 +22,7 @@ import {
 import type { Values } from "./search-query.ts";
 import { encodeQuery } from "./vector-query.ts";
 
-const OPTIONS = ["select", "where", "limit", "offset", "maxDistance", "metric", "recall"] as const;
+const OPTIONS = ["select", "where", "limit", "offset", "maxDistance", "metric", "recall", "strict"] as const;
 
 /** What `nearest` was asked for, its arguments checked. */
 export class NearestRequest {
@@ -38,6 +39,7 @@ export class NearestRequest {
   readonly maxDistance: number;
   /** Undefined where the query names none: then what is stored for the column holds, else 1. */
   readonly recall: number | undefined;
+  readonly strict: boolean;
   readonly #query: (values: Values) => Uint8Array;
   readonly #queryLabel: string;
 
@@ -59,6 +61,7 @@ export class NearestRequest {
     const { POSITIVE_INFINITY: any, NEGATIVE_INFINITY } = Number;
     this.maxDistance = numberWithin(options.maxDistance, "maxDistance", NEGATIVE_INFINITY, any, any);
     this.recall = options.recall === undefined ? undefined : numberWithin(options.recall, "recall", 0.5, 1, 1);
+    this.strict = flag(options.strict, "strict");
     this.fields = fieldsOf(this.keyed, options.select, ["$distance"]);
     if (isPlaceholder(query)) {
       this.#query = (values) => this.#encode(placeholderValue(query, values));

@@ -30,6 +30,11 @@ export interface NearestOptions<TColumn extends AnyVectorColumn, TSelect> {
    * the column, else 1, exact. Less is answered from 1-bit codes, and faster. A bare column is always answered exactly.
    */
   recall?: number;
+  /**
+   * Whether to throw where the column's index is missing, detached or damaged, instead of reading every row, which is as right and
+   * slower; default `false`.
+   */
+  strict?: boolean;
 }
 
 /** One row found: the selected fields and its distance in the metric's own range, smaller is nearer. */
@@ -45,9 +50,9 @@ export interface NearestExplain {
    * are likely enough among the nearest; the answer has the `recall` asked for.
    */
   plan: "bare scan" | "certified scan" | "1-bit scan";
-  /** The search index the column belongs to, or null. */
+  /** The search index the column belongs to, by the database or else by the schema, or null. */
   index: string | null;
-  /** Why that index was not asked, or null where it was, there is none, or `limit` is 0 and nothing is. */
+  /** Why that index was not asked; null where it was, there is none, `limit` is 0 and nothing is, or on libSQL, whose tables answer always. */
   fallback: string | null;
   /** The share of the true nearest rows that was asked for: by the query, else as stored for the column, else 1. */
   recall: number;
@@ -115,6 +120,7 @@ export type NearestQuery<TDb extends DbLike, TColumn extends AnyVectorColumn, TS
  * @throws {DimensionMismatchError | VectorValueError} when `query` does not fit the column
  * @throws {ZeroQueryError} when `query` is all zeros under cosine
  * @throws {StoredDimensionsError} when every vector met has another length than the column declares
+ * @throws {IndexMissingError | IndexDetachedError | IndexDamagedError | IndexFormatError} with `strict` alone
  * @throws {InvalidOptionError | MetricError | UnsupportedColumnError | UnsupportedKeyError | UnsupportedDriverError}
  * @example await nearest(db, docs.embedding, query, { where: eq(docs.course, "ml"), limit: 5 });
  */

@@ -66,6 +66,12 @@ export function wholeNumber(value: unknown, subject: string, fallback: number): 
   throw new InvalidOptionError({ subject, expected: "a whole number, 0 or larger", got: describe(value) });
 }
 
+/** True or false; false where the option is left out. */
+export function flag(value: unknown, subject: string): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw new InvalidOptionError({ subject, expected: "true or false", got: describe(value) });
+}
+
 /** A number within a range; `fallback` where the option is left out. */
 export function numberWithin(value: unknown, subject: string, min: number, max: number, fallback: number): number {
   if (value === undefined) return fallback;

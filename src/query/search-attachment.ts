@@ -90,7 +90,8 @@ function checkDeclared(recorded: IndexDefinition, declared: IndexDefinition): vo
   });
 }
 
-function checkAttached(attachment: Attachment): void {
+/** @throws {IndexFormatError | IndexDetachedError} where nothing of it can be trusted */
+export function checkAttached(attachment: Attachment): void {
   const { name, record, problems } = attachment;
   if (record.format > FORMAT_VERSION) {
     throw new IndexFormatError({

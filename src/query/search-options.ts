@@ -63,11 +63,6 @@ export function matchOption(match: unknown): "any" | "all" {
   throw new InvalidOptionError({ subject: "match", expected: "any or all", got: describe(match) });
 }
 
-export function prefixOption(prefix: unknown): boolean {
-  if (prefix === undefined || typeof prefix === "boolean") return prefix ?? false;
-  throw new InvalidOptionError({ subject: "prefix", expected: "true or false", got: describe(prefix) });
-}
-
 const NONE: ReadonlySet<string> = new Set();
 
 /** @param isDefault - whether English stop words are left out unless told otherwise */

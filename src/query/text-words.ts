@@ -15,8 +15,8 @@ import {
   trigramSample,
   trigramsCost,
 } from "./common-terms.ts";
-import { isPlaceholder, placeholderValue } from "./options.ts";
-import { checkText, matchOption, prefixOption, stopWordsOption, type TextOptions } from "./search-options.ts";
+import { flag, isPlaceholder, placeholderValue } from "./options.ts";
+import { checkText, matchOption, stopWordsOption, type TextOptions } from "./search-options.ts";
 import type { Values } from "./search-query.ts";
 import { askText } from "./text-damage.ts";
 
@@ -43,7 +43,7 @@ export class TextWords {
     this.#weights = weights;
     this.#characters = wordCharacters(index.tokenizer);
     this.#match = matchOption(options.match);
-    this.#prefix = prefixOption(options.prefix);
+    this.#prefix = flag(options.prefix, "prefix");
     this.#stopWords = stopWordsOption(options.stopWords, this.#characters.isEnglish && this.#match === "any");
     const checked = isPlaceholder(text) ? undefined : checkText(text);
     this.#text = (values) => checked ?? checkText(placeholderValue(text as Placeholder, values));

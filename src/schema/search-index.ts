@@ -158,6 +158,7 @@ export function searchIndex<
     const checked = checkMetric(metric, element, label);
     // So that `nearest` and `distance` measure alike without being told, also where the index is not in the database.
     shape.metric = checked;
+    shape.index = name;
     return { key, column, dimensions, element, metric: checked, exact };
   });
 

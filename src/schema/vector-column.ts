@@ -67,6 +67,8 @@ interface FieldConfig extends VectorShape {
   readonly mode: VectorMode;
   /** What the column's search index measures by, once one is declared. */
   metric?: Metric;
+  /** The name of that index, so that `nearest` can tell that the database has none. */
+  index?: string;
 }
 
 /**

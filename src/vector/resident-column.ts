@@ -23,6 +23,8 @@ export type Resident = ResidentColumn | NotResident;
 interface NotResident {
   readonly codes?: undefined;
   readonly refusal: string;
+  /** Whether the generation on disk is damaged: else it might have answered. */
+  readonly isDamage: boolean;
   /** Whether a generation on disk would help. */
   readonly needsFold: boolean;
   readonly storedTo?: undefined;
@@ -45,6 +47,7 @@ interface Cached extends Held {
   codes: ResidentCodes | undefined;
   /** Why there are no codes. */
   refusal: string;
+  isDamage: boolean;
   needsFold: boolean;
   /** Where in the log the codes stand. */
   cursor: LogCursor;
@@ -74,7 +77,11 @@ export function* residentCodes(connection: object, column: IndexedColumn, option
   const { budgetBytes, isApproximate = false } = options;
   const { schemaVersion, isCommitted } = column.attachment;
   if (!isCommitted)
-    return { refusal: "the schema was last changed inside a transaction that may still be open", needsFold: false };
+    return {
+      refusal: "the schema was last changed inside a transaction that may still be open",
+      isDamage: false,
+      needsFold: false,
+    };
   const current = yield* currentCodes(connection, column);
   const isEnough = !isApproximate || !current?.codes || hasRoomForAll(current.codes, budgetBytes);
   if (current && isEnough && (yield* isWithinBudget(connection, column, budgetBytes))) return current;
@@ -86,6 +93,7 @@ export function* residentCodes(connection: object, column: IndexedColumn, option
   const cached: Cached = {
     codes: undefined,
     refusal: "",
+    isDamage: false,
     needsFold: false,
     cursor: [],
     storedTo: undefined,
@@ -114,6 +122,7 @@ export function* residentCodes(connection: object, column: IndexedColumn, option
   let isKept = true;
   try {
     const opened = yield* openStored(connection, column, room, options);
+    cached.isDamage = opened === "damaged";
     const isUsable = opened !== undefined && opened !== "damaged";
     Object.assign(cached, isUsable ? opened : yield* openTable(column, room));
     if (opened === "damaged") cached.needsFold = true;
@@ -233,6 +242,7 @@ export function heldOf(connection: object, column: HeldColumn): ResidentCodes | 
   return connections.get(connection)?.get(heldKey(column))?.codes;
 }
 
-function residentOf({ codes, refusal, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {
-  return codes ? { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows } : { refusal, needsFold };
+function residentOf({ codes, refusal, isDamage, needsFold, storedTo, cursor, fittedRows }: Cached): Resident {
+  if (!codes) return { refusal, isDamage, needsFold };
+  return { codes, storedTo, needsFold, knownTo: cursor.at(-1)!.seq, fittedRows };
 }

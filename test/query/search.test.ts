@@ -6,6 +6,7 @@ import {
   ensureSearchIndexes,
   hybrid,
   nearest,
+  nearestMany,
   type SearchEvent,
   search,
   searchIndex,
@@ -417,6 +418,11 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
       "trigger _dv_docs_search_insert is missing",
     );
     expect(events.map(({ code, index }) => ({ code, index }))).toEqual([{ code: "FALLBACK", index: "docs_search" }]);
+    await expect(async () => await nearest(db, docs.embedding, [1, 0], { strict: true })).rejects.toMatchObject({
+      code: "INDEX_DETACHED",
+      subject: "docs_search",
+      hint: expect.stringContaining("drizzle-vector rebuild docs_search"),
+    });
   });
 
   test("an index that is missing, pending, newer or of another declaration is a typed error", async () => {
@@ -446,10 +452,49 @@ describe.each(DRIVERS)("search on $name", ({ open }) => {
     await expect(find(docsSearch)).rejects.toMatchObject({ code: "INDEX_FORMAT" });
   });
 
-  test("an empty database has no index", async () => {
+  test("an empty database has no index: search throws, nearest reads every row and says so once, under strict it throws", async () => {
     const { db, exec } = open();
-    await exec(DDL);
-    await expect(async () => await search(db, docsSearch, "join")).rejects.toMatchObject({ code: "INDEX_MISSING" });
+    const tasks = sqliteTable("tasks", { id: integer().primaryKey(), title: text(), embedding: vectorColumn(2) });
+    const tasksSearch = searchIndex("tasks_search", tasks, { text: { title: 1 }, vectors: { embedding: {} } });
+    await exec("create table tasks (id integer primary key, title text, embedding blob)");
+    await db.insert(tasks).values({ id: 1, embedding: new Float32Array([1, 0]) });
+    const missing = { code: "INDEX_MISSING", subject: "tasks_search" };
+    await expect(async () => await search(db, tasksSearch, "join")).rejects.toMatchObject(missing);
+
+    const events: SearchEvent[] = [];
+    configure(db, { onEvent: (event) => events.push(event) });
+    expect(ids(await nearest(db, tasks.embedding, [1, 0]))).toEqual([1]);
+    expect(await nearest(db, tasks.embedding, [1, 0]).explain()).toMatchObject({
+      plan: "bare scan",
+      index: "tasks_search",
+      fallback: "index tasks_search is not in the database",
+    });
+    expect(events).toEqual([
+      {
+        code: "FALLBACK",
+        index: "tasks_search",
+        message: "index tasks_search is not in the database, every row is read instead",
+        hint: expect.stringContaining("ensureSearchIndexes"),
+      },
+    ]);
+    const strictly = async () => await nearest(db, tasks.embedding, [1, 0], { strict: true });
+    await expect(strictly).rejects.toMatchObject(missing);
+    await expect(async () => await nearestMany(db, tasks.embedding, [[1, 0]], { strict: true })).rejects.toMatchObject(
+      missing,
+    );
+
+    await ensureSearchIndexes(db, [tasksSearch]);
+    expect(ids(await strictly())).toEqual([1]);
+  });
+
+  test("a column that the schema declares no index for has none to miss", async () => {
+    const { db, exec } = open();
+    const plain = sqliteTable("plain", { id: integer().primaryKey(), embedding: vectorColumn(2) });
+    await exec("create table plain (id integer primary key, embedding blob)");
+    await db.insert(plain).values({ id: 1, embedding: new Float32Array([1, 0]) });
+    const asked = nearest(db, plain.embedding, [1, 0], { strict: true });
+    expect(ids(await asked)).toEqual([1]);
+    expect(await asked.explain()).toMatchObject({ plan: "bare scan", index: null, fallback: null });
   });
 });
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { createClient } from "@libsql/client";
 import { describe, expect, test } from "vitest";
-import { IndexFormatError, nearest, optimize, release, status, verify } from "../../src/index.ts";
+import { IndexDamagedError, IndexFormatError, nearest, optimize, release, status, verify } from "../../src/index.ts";
 import { LOG_TAIL } from "../../src/migration/log-triggers.ts";
 import { CHUNK_FORMAT, encodeChunk, ownerOf } from "../../src/vector/chunk.ts";
 import { seeded, temporaryFolder } from "../helpers/databases.ts";
@@ -414,8 +414,11 @@ test("damaged chunks of an index larger than the budget are healed, too", async 
   });
   const live = app.connect({}, { maintenance: "auto", memoryBudget: 0 });
   expect(app.expectExact(live)).toMatchObject({ plan: "bare scan" });
+  const strictly = () => nearest(live.db, app.table.v, [1, 2, 3, 4], { strict: true }).all();
+  expect(strictly).toThrow(IndexDamagedError);
   await until(() => live.events.some(({ code }) => code === "FOLD"));
   expect(app.expectExact(live)).toMatchObject(certified);
+  expect(strictly()).toHaveLength(10);
 });
 
 test.each([
@@ -433,6 +436,8 @@ test.each([
       return bytes;
     });
     expect(search().explain()).toMatchObject({ plan: "bare scan" });
+    const strictly = nearest(live.db, app.table.v, [1, 2, 3, 4], { recall, strict: true });
+    expect(() => strictly.all()).toThrow(IndexDamagedError);
     expect(app.expectExact(live)).toMatchObject({ plan: "bare scan" });
     expect(live.events.filter(({ code }) => code === "CORRUPTION")).toHaveLength(1);
     await optimize(live.db, app.index);
